@@ -1,0 +1,1 @@
+"""The nouns every layer shares. Imports nothing of Raysight's other packages."""

@@ -1,0 +1,68 @@
+"""Coded terms that Raysight writes. A test holds every entry against pydicom's dictionaries.
+
+A term that they lack stands in `SOURCES` with where it comes from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept: value, coding scheme designator (PS3.16 table 8-1) and meaning (at most 64 characters)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+# what was found
+NODULE = Code("27925004", "SCT", "Nodule")
+ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+# where
+LUNG = Code("39607008", "SCT", "Lung")
+UPPER_LOBE = Code("45653009", "SCT", "Upper lobe of lung")
+LOWER_LOBE = Code("90572001", "SCT", "Lower lobe of lung")
+RIGHT = Code("24028007", "SCT", "Right")
+LEFT = Code("7771000", "SCT", "Left")
+CHEST = Code("51185008", "SCT", "Chest")
+# measurements
+VOLUME = Code("118565006", "SCT", "Volume")
+LONG_AXIS = Code("103339001", "SCT", "Long Axis")
+SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
+DIAMETER = Code("81827009", "SCT", "Diameter")
+ATTENUATION = Code("112031", "DCM", "Attenuation Coefficient")
+CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
+MEAN = Code("373098007", "SCT", "Mean")
+# units
+MM = Code("mm", "UCUM", "mm")
+MM3 = Code("mm3", "UCUM", "cubic millimeter")
+HU = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+PERCENT = Code("%", "UCUM", "Percent")
+# procedure reported
+CT_STUDY = Code("25045-6", "LN", "CT unspecified body region")
+IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
+# outcome of the analysis (PS3.16 CID 6042, 6047)
+SUMMARY_OF_DETECTIONS = Code("111064", "DCM", "Summary of Detections")
+SUMMARY_OF_ANALYSES = Code("111065", "DCM", "Summary of Analyses")
+SUCCEEDED = Code("111222", "DCM", "Succeeded")
+FAILED = Code("111224", "DCM", "Failed")
+NOT_ATTEMPTED = Code("111225", "DCM", "Not Attempted")
+CAD_SUMMARY = Code("111017", "DCM", "CAD Processing and Findings Summary")
+ALL_SUCCEEDED_NO_FINDINGS = Code("111241", "DCM", "All algorithms succeeded; without findings")
+ALL_SUCCEEDED_WITH_FINDINGS = Code("111242", "DCM", "All algorithms succeeded; with findings")
+# why not (PS3.16 CID 9301, 9302)
+REASON = Code("410666004", "SCT", "Reason")
+COMMENT = Code("121106", "DCM", "Comment")
+OBJECT_SET_INCOMPLETE = Code("110523", "DCM", "Object Set incomplete")
+OBJECT_TYPES_NOT_SUPPORTED = Code("110522", "DCM", "Object Types not supported")
+OBJECTS_INCORRECTLY_FORMATTED = Code("110521", "DCM", "Objects incorrectly formatted")
+INSUFFICIENT_QUALITY = Code("110531", "DCM", "Insufficient image quality for interpretation")
+SOFTWARE_FAILURE = Code("111218", "DCM", "Software Failure")
+# makers
+ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+
+SOURCES: dict[Code, str] = {
+    REASON: "SNOMED CT International Edition, observable entity 410666004 |Reason|",
+}
