@@ -1,0 +1,1 @@
+"""The tables, how to reach them, and their migrations."""
