@@ -138,6 +138,9 @@ class Reading:
         The sentence for people. Never "normal" or "negative"; what it does not exclude stands in it.
     notes
         Image quality, what was mended in the headers, "outside tested range".
+    window
+        Centre and width, in the image's own units (HU for CT), in which the picture shows the findings; None leaves
+        it to the image's header.
     """
 
     study_instance_uid: str
@@ -154,6 +157,7 @@ class Reading:
     sop_instance_uids: tuple[str, ...] = ()
     excluded: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
+    window: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if (self.status is ReadingStatus.READ) == (self.reason is not None):
