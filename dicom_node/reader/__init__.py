@@ -1,0 +1,1 @@
+"""Stored instances in, nouns out: headers, series and their geometry, volumes and radiographs."""

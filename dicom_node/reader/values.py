@@ -1,0 +1,115 @@
+"""Single values out of untrusted headers: what is malformed is None or empty, never an exception or a guess."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+_BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "SV": "q", "UV": "Q"}
+
+
+def tag(keyword: str) -> int:
+    """The tag of a standard keyword."""
+    number = tag_for_keyword(keyword)
+    if number is None:
+        raise KeyError(f"{keyword} is no DICOM keyword")
+    return int(number)
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """The first value as text, in the dataset's own character set; empty when absent."""
+    values = texts(dataset, keyword)
+    return values[0] if values else ""
+
+
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """All values as text, without padding; empty when absent."""
+    value = _value(dataset, keyword)
+    if isinstance(value, bytes):
+        decoded = decode(value, _character_sets(dataset))
+        # decoded first: in GBK and Shift JIS the backslash may be half a character
+        value = decoded.split("\\")
+    items = value if isinstance(value, (list, MultiValue)) else [value]
+    stripped = tuple("" if item is None else str(item).strip(" \0\r\n\t") for item in items)
+    return stripped if any(stripped) else ()
+
+
+def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """``count`` finite numbers, or None when they are absent, malformed or of another count."""
+    element = dataset.get_item(tag(keyword))
+    values: Sequence[Any]
+    if isinstance(element, RawDataElement) and (code := _BINARY.get(_vr(element))):
+        raw = element.value or b""
+        width = struct.calcsize(code)
+        order = "<" if element.is_little_endian else ">"
+        values = struct.unpack(f"{order}{len(raw) // width}{code}", raw[: len(raw) // width * width])
+    else:
+        values = texts(dataset, keyword)
+    if len(values) != count:
+        return None
+    try:
+        found = tuple(float(v) for v in values)
+    except ValueError:
+        return None
+    return found if all(math.isfinite(v) for v in found) else None
+
+
+def number(dataset: Dataset, keyword: str) -> float | None:
+    """One finite number, or None."""
+    found = numbers(dataset, keyword, 1)
+    return found[0] if found else None
+
+
+def integer(dataset: Dataset, keyword: str) -> int | None:
+    """One whole number, or None."""
+    found = number(dataset, keyword)
+    return int(found) if found is not None and found == int(found) else None
+
+
+def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
+    """The items of a sequence; empty when absent."""
+    element = dataset.get(tag(keyword))
+    if element is None or element.VR != "SQ" or element.value is None:
+        return ()
+    found: Sequence[Dataset] = element.value
+    return found
+
+
+def decode(value: bytes, character_sets: Sequence[str]) -> str:
+    """Text in the given Specific Character Set (0008,0005), escapes (PS3.5 section 6.1.2.5) included."""
+    first = python_encoding.get(character_sets[0] if character_sets else "", "latin_1")
+    parts = []
+    for part in re.split(rb"(?=\x1b)", value):
+        escape, codec = next(((e, c) for e, c in CODES_TO_ENCODINGS.items() if part.startswith(e)), (b"", first))
+        # the ISO 2022 codecs want their escape, the others don't know it
+        body = part if codec.startswith("iso2022") else part[len(escape) :]
+        parts.append(body.decode(codec, "replace"))
+    return "".join(parts)
+
+
+def _character_sets(dataset: Dataset) -> list[str]:
+    value = _value(dataset, "SpecificCharacterSet")
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace").split("\\")
+    terms = value if isinstance(value, (list, MultiValue)) else [value]
+    return ["" if term is None else str(term).strip(" \0") for term in terms]
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    element = dataset.get_item(tag(keyword))
+    return None if element is None else element.value
+
+
+def _vr(element: RawDataElement) -> str:
+    if element.VR in (None, "UN"):
+        return str(dictionary_VR(element.tag)).split(" or ")[0]
+    return str(element.VR)
