@@ -149,7 +149,7 @@ class ApiSettings(_Model):
     """REST, health and metrics."""
 
     host: str = "127.0.0.1"
-    port: ListenPort = 8042
+    port: ListenPort = 8077
 
 
 class WorkerSettings(_Model):

@@ -110,7 +110,8 @@ readings = Table(
     Column("pipeline_version", String(40), nullable=False),
     Column("model_name", String(80), nullable=False),
     Column("model_version", String(40), nullable=False),
-    Column("state", String(10), nullable=False),  # queued, reading, read, not read, failed
+    Column("images", KEY, nullable=False),  # images_digest of what the key covers
+    Column("state", String(10), nullable=False),  # queued, reading, read, not read, failed, superseded
     Column("reason_kind", String(40)),
     Column("reason", Text),
     Column("predecessor", KEY),

@@ -120,6 +120,7 @@ def upgrade() -> None:
         sa.Column("pipeline_version", sa.String(length=40), nullable=False),
         sa.Column("model_name", sa.String(length=80), nullable=False),
         sa.Column("model_version", sa.String(length=40), nullable=False),
+        sa.Column("images", sa.String(length=64), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("reason_kind", sa.String(length=40), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),

@@ -1,0 +1,1 @@
+"""The node process: receive, index, judge completeness, ask for readings, deliver."""

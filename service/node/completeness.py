@@ -1,0 +1,122 @@
+"""Judges studies that got something new: complete, and why we think so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+
+import structlog
+from sqlalchemy import Engine, Row, select, update
+
+from dicom_node.assembly import Arrival, Count, Evidence, Policy, judge
+from dicom_node.network.find import series_counts
+from dicom_node.network.peers import RemoteAE
+from imaging.errors import PeerError
+from imaging.pipeline import Selection
+from imaging.study import SeriesInfo, StudyInfo
+from service.database import tables
+from service.database.engine import reading
+from service.node.planning import Planner
+from service.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+TOGETHER = 4  # studies judged at once, so that a silent source doesn't hold up the others
+KEEP_COUNTS = 20
+
+
+@dataclass
+class Completeness:
+    """Judges every study that is due.
+
+    Parameters
+    ----------
+    open_associations
+        How many associations an AE title has open with us now.
+    counts
+        What sources answered, by study; lost with the process, and asked again.
+    """
+
+    database: Engine
+    settings: Settings
+    planner: Planner
+    open_associations: Callable[[str], int]
+    counts: dict[str, list[Count]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def tick(self, pool: ThreadPoolExecutor) -> int:
+        """Judge what is due; the number of studies that were complete."""
+        s = tables.studies
+        with reading(self.database).connect() as connection:
+            due = connection.execute(
+                select(s).where(s.c.check_at <= datetime.now(UTC)).order_by(s.c.check_at).limit(100)
+            ).all()
+        return sum(pool.map(self._judge, due))
+
+    def _judge(self, row: Row[tuple[object, ...]]) -> bool:
+        uid = row.study_instance_uid
+        study = self.planner.study(uid)
+        chosen = self._chosen(study)
+        if chosen and row.asked_at is None:
+            self._ask_source(row.source_ae, study, chosen)
+        arrival = Arrival(
+            study_instance_uid=uid,
+            last_received_at=row.last_received_at,
+            source_ae=row.source_ae,
+            open_associations=self.open_associations(row.source_ae),
+            asked_at=row.asked_at,
+            counts=tuple(self.counts.get(uid, ())),
+        )
+        selected = [series.series_instance_uid for series in chosen]
+        verdict = judge(arrival, selected, datetime.now(UTC), self._policy(row.source_ae))
+        if isinstance(verdict, Evidence):
+            self.planner.complete(study, verdict, received=row.last_received_at)
+            with self._lock:
+                self.counts.pop(uid, None)
+            return True
+        s = tables.studies
+        with self.database.begin() as connection:
+            connection.execute(
+                update(s)
+                .where(s.c.study_instance_uid == uid, s.c.check_at == row.check_at)
+                .values(check_at=verdict.check_at, waiting_for=verdict.reason)
+            )
+        return False
+
+    def _chosen(self, study: StudyInfo) -> list[SeriesInfo]:
+        """The series that any pipeline would read of the study as it stands."""
+        chosen = {}
+        for pipeline in self.planner.pipelines.values():
+            answer = pipeline.select(study)
+            if isinstance(answer, Selection):
+                chosen |= {s.series_instance_uid: s for s in answer.series}
+        return list(chosen.values())
+
+    def _ask_source(self, source_ae: str, study: StudyInfo, chosen: Sequence[SeriesInfo]) -> None:
+        source = self.settings.source(source_ae)
+        if source is None or source.host is None or source.port is None:
+            return
+        remote = RemoteAE(source.ae_title, source.host, source.port)
+        try:
+            answer = series_counts(remote, self.settings.node.ae_title, study.study_instance_uid)
+        except PeerError as error:
+            log.warning("source can't be asked", source=source_ae, problem=str(error))
+            return
+        now = datetime.now(UTC)
+        new = [Count(now, s.series_instance_uid, answer.get(s.series_instance_uid), len(s.instances)) for s in chosen]
+        with self._lock:
+            kept = self.counts.setdefault(study.study_instance_uid, [])
+            kept.extend(new)
+            del kept[: -KEEP_COUNTS * len(chosen)]
+
+    def _policy(self, source_ae: str) -> Policy:
+        rules = self.settings.completeness
+        source = self.settings.source(source_ae)
+        return Policy(
+            quiet_seconds=(source and source.quiet_seconds) or rules.quiet_seconds,
+            count_interval_seconds=rules.count_interval_seconds,
+            give_up_seconds=rules.give_up_hours * 3600,
+        )

@@ -1,0 +1,146 @@
+"""From a complete study to readings that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Engine, select, update
+
+from dicom_node.assembly import Evidence
+from dicom_node.reader.headers import InstanceHeader, from_json
+from dicom_node.reader.study import assemble_study
+from imaging.pipeline import Pipeline
+from imaging.study import StudyInfo
+from service.database import tables
+from service.database.engine import reading
+from service.workflows import record
+from service.workflows.journal import UNFINISHED, Journal
+from service.workflows.keys import reading_key
+from service.workflows.requests import ReadingRequest, make_request
+from service.workflows.results import ResultStore
+
+log = structlog.get_logger(__name__)
+_EVIDENCE = TypeAdapter(Evidence)
+
+
+def study_headers(connection: Connection, study_instance_uid: str) -> list[InstanceHeader]:
+    """The headers of a study's instances, in order of arrival."""
+    i = tables.instances
+    rows = connection.execute(
+        select(i.c.header)
+        .where(i.c.study_instance_uid == study_instance_uid, i.c.header.is_not(None))
+        .order_by(i.c.received_at, i.c.digest)
+    )
+    return [from_json(header) for header in rows.scalars() if header is not None]
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Asks for readings, and asks again for those whose workflow was lost."""
+
+    database: Engine
+    results: ResultStore
+    journal: Journal
+    pipelines: Mapping[str, Pipeline]
+    version: str
+
+    def study(self, study_instance_uid: str) -> StudyInfo:
+        """The study as the index knows it."""
+        with reading(self.database).connect() as connection:
+            return assemble_study(study_headers(connection, study_instance_uid))
+
+    def complete(self, study: StudyInfo, evidence: Evidence, *, received: datetime) -> list[ReadingRequest]:
+        """Take the study as complete and ask for what is new; the requests that were made.
+
+        Parameters
+        ----------
+        received
+            The study's last arrival as it was when the evidence was judged. If something came since, the study stays
+            due and is judged again.
+        """
+        asked = [
+            request
+            for pipeline in self.pipelines.values()
+            if (request := self._ask(study, pipeline, evidence)) is not None
+        ]
+        s = tables.studies
+        with self.database.begin() as connection:
+            connection.execute(
+                update(s)
+                .where(s.c.study_instance_uid == study.study_instance_uid, s.c.last_received_at == received)
+                .values(
+                    check_at=None,
+                    asked_at=None,
+                    waiting_for="",
+                    complete_at=evidence.at,
+                    evidence=_EVIDENCE.dump_python(evidence, mode="json"),
+                )
+            )
+        return asked
+
+    def _ask(self, study: StudyInfo, pipeline: Pipeline, evidence: Evidence) -> ReadingRequest | None:
+        with reading(self.database).connect() as connection:
+            earlier = record.latest_key(connection, study.study_instance_uid, pipeline.name)
+        request = make_request(study, pipeline, evidence, earlier)
+        with reading(self.database).connect() as connection:
+            known = record.read_before(connection, study.study_instance_uid, pipeline.name, request.images)
+        if request.key == earlier or (known and evidence.kind != "asked"):
+            return None
+        return self._submit(request)
+
+    def _submit(self, request: ReadingRequest) -> ReadingRequest | None:
+        """File, row, queue: a crash between them is mended by `recover`."""
+        stands = self.results.put_request(request)
+        with self.database.begin() as connection:
+            new = record.add_request(connection, stands)
+        if new and stands.report:
+            self.journal.enqueue(stands.key, 0, self.version)
+        log.info(
+            "reading asked for", key=stands.key, study=stands.study_instance_uid, pipeline=stands.pipeline, new=new
+        )
+        return stands if new else None
+
+    def recover(self, live_versions: set[str]) -> None:
+        """Queue again every unfinished reading whose workflow is lost, has ended in an error, or waits for a version
+        that no live worker runs. One of another version of its pipeline is asked for anew under the present one."""
+        with reading(self.database).connect() as connection:
+            unfinished = record.open_readings(connection)
+        for row in unfinished:
+            pipeline = self.pipelines.get(row.pipeline)
+            if pipeline is None:
+                continue  # switched off: it waits, visibly, until the pipeline is configured again
+            request = self.results.request(row.key)
+            if reading_key(request.images, pipeline) != request.key:
+                self._renew(request, pipeline)
+                continue
+            state = self.journal.state(row.key, row.attempt)
+            if state is None:
+                self.journal.enqueue(row.key, row.attempt, self.version)
+            elif state[0] not in UNFINISHED or (state[1] != self.version and state[1] not in live_versions):
+                self._retry(row.key, row.attempt + 1)
+
+    def _retry(self, key: str, attempt: int) -> None:
+        r = tables.readings
+        with self.database.begin() as connection:
+            connection.execute(update(r).where(r.c.key == key).values(attempt=attempt, state=record.QUEUED))
+        self.journal.enqueue(key, attempt, self.version)
+        log.info("reading queued again", key=key, attempt=attempt)
+
+    def _renew(self, old: ReadingRequest, pipeline: Pipeline) -> None:
+        study = self.study(old.study_instance_uid)
+        self._submit(make_request(study, pipeline, old.evidence, old.predecessor))
+        r = tables.readings
+        with self.database.begin() as connection:
+            connection.execute(
+                update(r)
+                .where(r.c.key == old.key)
+                .values(
+                    state=record.SUPERSEDED,
+                    reason="another version of the pipeline reads it instead",
+                    finished_at=datetime.now(UTC),
+                )
+            )

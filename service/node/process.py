@@ -1,0 +1,121 @@
+"""The node process: everything between the network and the queue of readings."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+
+from dicom_node.blobs import BlobStore, LocalBlobStore
+from dicom_node.network.peers import Limits, Peer
+from dicom_node.network.scp import StoreSCP
+from dicom_node.spool.log import ReceiveLog
+from service.configuration import Configuration
+from service.database.engine import connect, upgrade
+from service.delivery.loop import DeliveryService
+from service.metrics import on_event
+from service.node.completeness import TOGETHER, Completeness
+from service.node.identity import source_identity
+from service.node.indexer import Indexer
+from service.node.planning import Planner
+from service.node.retention import release_images
+from service.roles import hold_role, live_versions
+from service.settings import Settings
+from service.version import application_version
+from service.workflows.journal import Journal
+from service.workflows.results import ResultStore
+
+log = structlog.get_logger(__name__)
+
+INDEX_SECONDS = 0.2
+RECOVER_SECONDS = 10.0
+RETENTION_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Node:
+    """The parts of a node and what they do in turn."""
+
+    indexer: Indexer
+    completeness: Completeness
+    planner: Planner
+    delivery: DeliveryService
+    release: Callable[[], int]
+    live_versions: Callable[[], set[str]]
+
+    def run(self, stopped: threading.Event) -> None:
+        """Index, judge, recover and release until stopped."""
+        recover_at = release_at = monotonic()
+        with ThreadPoolExecutor(TOGETHER, thread_name_prefix="completeness") as pool:
+            while not stopped.wait(INDEX_SECONDS):
+                if self.indexer.catch_up():
+                    self.delivery.notify()
+                self.completeness.tick(pool)
+                if monotonic() >= recover_at:
+                    self.planner.recover(self.live_versions())
+                    recover_at = monotonic() + RECOVER_SECONDS
+                if monotonic() >= release_at:
+                    self.release()
+                    release_at = monotonic() + RETENTION_SECONDS
+
+
+def run_node(configuration: Configuration) -> None:
+    """Receive, index and deliver until SIGTERM or SIGINT."""
+    settings, home = configuration.settings, configuration.home
+    version = application_version(configuration.pipelines)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with hold_role(home.root, "node", version):
+        database = connect(home.database_url)
+        upgrade(database)
+        journal = Journal(home.journal_url)
+        spool, results = LocalBlobStore(home.spool), LocalBlobStore(home.results)
+        delivery = DeliveryService(settings, database, results, source_identity(database, spool), on_event=on_event)
+        receive_log = ReceiveLog(home.log)
+        scp = _scp(settings, spool, receive_log)
+        planner = Planner(database, ResultStore(results), journal, configuration.pipelines, version)
+        node = Node(
+            indexer=Indexer(database, home.log, spool, delivery.apply_commitment),
+            completeness=Completeness(database, settings, planner, scp.open_associations),
+            planner=planner,
+            delivery=delivery,
+            release=lambda: release_images(database, spool, home.spool, settings.retention),
+            live_versions=lambda: live_versions(home.root, "worker"),
+        )
+        scp.start()
+        delivery.start()
+        try:
+            log.info("node ready", ae_title=settings.node.ae_title, port=scp.address[1], version=version)
+            node.run(stopped)
+        finally:
+            scp.stop()
+            delivery.stop()
+            receive_log.close()
+            journal.close()
+            database.dispose()
+
+
+def _scp(settings: Settings, spool: BlobStore, receive_log: ReceiveLog) -> StoreSCP:
+    own, limits = settings.node, settings.node.limits
+    return StoreSCP(
+        ae_title=own.ae_title,
+        host=own.host,
+        port=own.port,
+        peers=tuple(Peer(p.ae_title, p.addresses) for p in own.peers),
+        limits=Limits(
+            associations=limits.associations,
+            pdu=limits.pdu_bytes,
+            instance_bytes=limits.instance_mb * 1024 * 1024,
+            idle_seconds=limits.idle_seconds,
+            free_bytes=limits.free_mb * 1024 * 1024,
+        ),
+        blobs=spool,
+        log=receive_log,
+        on_event=on_event,
+    )

@@ -1,0 +1,63 @@
+"""Which roles of an installation live: each holds a lock in the home's `run` folder while its process lives."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imaging.errors import UsageError
+
+
+def _lock_file(home: Path, role: str) -> Path:
+    return home / "run" / f"{role}.lock"
+
+
+@contextmanager
+def hold_role(home: Path, role: str, version: str) -> Iterator[None]:
+    """Be the one process of this role in this home; the kernel lets go of the lock however the process ends.
+
+    Raises
+    ------
+    UsageError
+        Another process holds the role.
+    """
+    path = _lock_file(home, role)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{role} already runs in {home}; stop it first or use another --home") from None
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "version": version}))
+        file.flush()
+        yield
+
+
+def role_alive(home: Path, role: str) -> bool:
+    """Whether a process holds the role now."""
+    try:
+        with _lock_file(home, role).open("r", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+    except FileNotFoundError:
+        return False
+
+
+def live_versions(home: Path, prefix: str) -> set[str]:
+    """Versions of the live roles whose name starts with ``prefix`` (workers: their slot names)."""
+    versions = set()
+    for path in (home / "run").glob(f"{prefix}*.lock"):
+        if role_alive(home, path.stem):
+            try:
+                versions.add(str(json.loads(path.read_text(encoding="utf-8"))["version"]))
+            except (json.JSONDecodeError, KeyError):
+                continue  # it has taken the lock and not yet written its version
+    return versions

@@ -1,0 +1,97 @@
+"""`raysight serve`: node, worker and API as one process group; one that dies is started again."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+ROLES = ("node", "worker", "api")
+PATIENCE_SECONDS = 15.0
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class _Role:
+    name: str
+    process: subprocess.Popen[bytes]
+    started: float
+    failures: int = 0
+    restart_at: float | None = None
+
+
+@dataclass
+class Supervisor:
+    """Keeps the roles running. A role that dies at once again and again is started ever later, at most a minute."""
+
+    arguments: tuple[str, ...]
+    roles: dict[str, _Role] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start every role."""
+        for name in ROLES:
+            self.roles[name] = _Role(name, self._spawn(name), monotonic())
+
+    def _spawn(self, name: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "service.cli", *self.arguments, name]
+        process = subprocess.Popen(command, preexec_fn=_die_with_parent)  # noqa: S603, PLW1509
+        log.info("role started", role=name, pid=process.pid)
+        return process
+
+    def watch(self) -> None:
+        """Start again what ended. Called every moment."""
+        for role in self.roles.values():
+            code = role.process.poll()
+            if code is None:
+                continue
+            if role.restart_at is None:
+                role.failures = role.failures + 1 if monotonic() - role.started < 60 else 0
+                delay = min(60.0, 0.5 * 2**role.failures)
+                role.restart_at = monotonic() + delay
+                log.error("role ended", role=role.name, exit_code=code, again_in_seconds=delay)
+            elif monotonic() >= role.restart_at:
+                role.process, role.started, role.restart_at = self._spawn(role.name), monotonic(), None
+
+    def stop(self) -> None:
+        """Ask every role to end, and end what doesn't."""
+        for role in self.roles.values():
+            if role.process.poll() is None:
+                role.process.terminate()
+        deadline = monotonic() + PATIENCE_SECONDS
+        for role in self.roles.values():
+            try:
+                role.process.wait(max(0.1, deadline - monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("role didn't end in time", role=role.name)
+                role.process.kill()
+                role.process.wait()
+
+
+def _die_with_parent() -> None:
+    """Linux: a role must not outlive its supervisor, or it would hold the port against the next one."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def serve(home: Path, folder: Path) -> None:
+    """Run all roles until SIGTERM or SIGINT."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    os.environ["RAYSIGHT_HOME"] = str(home)
+    supervisor = Supervisor(("--config", str(folder)))
+    supervisor.start()
+    try:
+        while not stopped.wait(0.2):
+            supervisor.watch()
+    finally:
+        supervisor.stop()

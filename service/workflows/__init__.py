@@ -1,0 +1,1 @@
+"""One study, one pipeline, three durable steps: read, write, record."""

@@ -1,0 +1,50 @@
+"""Identity is a digest: what makes two readings the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+
+from imaging.pipeline import Pipeline, Refusal, Selection
+from imaging.study import InstanceInfo, StudyInfo
+
+
+def reading_key(images: str, pipeline: Pipeline) -> str:
+    """The key of a reading: sha256, hex.
+
+    Parameters
+    ----------
+    images
+        `images_digest` of what is read.
+    pipeline
+        Its name, version, model digest and precision, and resolved configuration are part of the key; backend,
+        destinations and logging are not.
+    """
+    identity = {
+        "images": images,
+        "pipeline": pipeline.name,
+        "version": pipeline.version,
+        "model": [pipeline.model.name, pipeline.model.version, pipeline.model.sha256, pipeline.model.precision],
+        "configuration": dict(pipeline.configuration),
+    }
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def images_digest(instances: Iterable[InstanceInfo]) -> str:
+    """sha256, hex, of a set of instances by their own digests, whatever their order."""
+    digests = sorted({i.digest for i in instances})
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def image_instances(study: StudyInfo) -> list[InstanceInfo]:
+    """The study's images that aren't ours."""
+    return [i for s in study.series for i in s.instances if i.is_image and not i.ours]
+
+
+def read_instances(study: StudyInfo, answer: Selection | Refusal) -> Sequence[InstanceInfo]:
+    """What a reading's key covers: the selected series' instances; of a refusal, all images of the study."""
+    if isinstance(answer, Selection):
+        return [i for s in answer.series for i in s.instances]
+    return image_instances(study)

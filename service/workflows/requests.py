@@ -1,0 +1,77 @@
+"""A reading that was asked for: everything its steps need, in one file under its key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dicom_node.assembly import Evidence
+from imaging.pipeline import Pipeline, Refusal, Selection
+from imaging.reading import ModelIdentity
+from imaging.study import StudyInfo
+from service.workflows.keys import image_instances, images_digest, read_instances, reading_key
+
+
+@dataclass(frozen=True)
+class ReadingRequest:
+    """What is to be read, why now, and what it follows.
+
+    Parameters
+    ----------
+    key
+        `reading_key`.
+    images
+        `images_digest` of what the key covers.
+    study_images
+        `images_digest` of all images of the study when it was complete.
+    answer
+        The pipeline's selection or refusal.
+    header_blobs
+        Spool names of the instances whose headers the results carry on: the selected ones in order, or one of the
+        study's images.
+    evidence
+        Why the study counted as complete.
+    predecessor
+        Key of the reading of the same study by the same pipeline that came before, if any.
+    report
+        Whether the radiologist gets objects (false: a state only).
+    """
+
+    key: str
+    study_instance_uid: str
+    pipeline: str
+    pipeline_version: str
+    model: ModelIdentity
+    images: str
+    study_images: str
+    answer: Selection | Refusal
+    header_blobs: tuple[str, ...]
+    evidence: Evidence
+    requested_at: datetime
+    predecessor: str | None = None
+    report: bool = True
+
+
+def make_request(
+    study: StudyInfo, pipeline: Pipeline, evidence: Evidence, predecessor: str | None = None
+) -> ReadingRequest:
+    """Select and describe one reading; nothing is stored."""
+    answer = pipeline.select(study)
+    covered = read_instances(study, answer)
+    images = images_digest(covered)
+    refused = isinstance(answer, Refusal)
+    return ReadingRequest(
+        key=reading_key(images, pipeline),
+        study_instance_uid=study.study_instance_uid,
+        pipeline=pipeline.name,
+        pipeline_version=pipeline.version,
+        model=pipeline.model,
+        images=images,
+        study_images=images_digest(image_instances(study)),
+        answer=answer,
+        header_blobs=tuple(i.blob for i in covered[: 1 if refused else None]),
+        evidence=evidence,
+        requested_at=evidence.at,
+        predecessor=predecessor,
+        report=not isinstance(answer, Refusal) or answer.reason.ours or pipeline.report_not_ours,
+    )

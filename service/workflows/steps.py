@@ -1,0 +1,185 @@
+"""The three steps of a reading. Each may run twice; what is stored is never made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from dicom_node.objects.profile import ObjectProfile
+from dicom_node.objects.sources import read_sources
+from dicom_node.objects.write import Device, PredecessorReference, ResultOrder, write_objects
+from dicom_node.reader.images import load_images
+from dicom_node.reader.volume import decode_slices
+from imaging.errors import EngineError, ImageError, ResultError, StorageError
+from imaging.pipeline import Engine, Pipeline, Refusal, Selection
+from imaging.reading import PipelineResult, Reading, ReadingStatus
+from imaging.reasons import Reason, ReasonKind
+from service.workflows.requests import ReadingRequest
+from service.workflows.results import ResultStore
+from service.workflows.tracking import track
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - begun
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads and writes by key; knows no database.
+
+    Parameters
+    ----------
+    path_of
+        From an instance's blob name to its file.
+    """
+
+    pipelines: Mapping[str, Pipeline]
+    engine: Engine
+    path_of: Callable[[str], Path]
+    results: ResultStore
+    device: Device
+    time_zone: ZoneInfo
+
+    def read(self, key: str, watch: Stopwatch) -> Reading:
+        """Step 1: images to a stored reading. Never raises for images that can't be read: that is the reading.
+
+        Raises
+        ------
+        EngineError, StorageError
+            To be tried again later.
+        """
+        if self.results.has_result(key):
+            return self.results.reading(key)
+        request = self.results.request(key)
+        pipeline = self.pipelines[request.pipeline]
+        try:
+            result = self._interpret(request, pipeline, watch)
+        except ImageError as error:
+            result = unread(request, pipeline, ReadingStatus.NOT_READ, error.reason)
+        except (EngineError, StorageError):
+            raise
+        except Exception as error:
+            # whatever a pipeline stumbles on, the radiologist is told that nothing was read
+            log.exception("reading failed", key=key, study=request.study_instance_uid, pipeline=request.pipeline)
+            message = f"The software failed on these images ({type(error).__name__}); its log has the details."
+            result = unread(request, pipeline, ReadingStatus.FAILED, Reason(ReasonKind.SOFTWARE_FAILURE, message))
+        return self.keep(request, result)
+
+    def fail(self, key: str, reason: Reason) -> Reading:
+        """Store a failure instead of trying once more."""
+        request = self.results.request(key)
+        pipeline = self.pipelines[request.pipeline]
+        return self.keep(request, unread(request, pipeline, ReadingStatus.FAILED, reason))
+
+    def keep(self, request: ReadingRequest, result: PipelineResult) -> Reading:
+        """Give the findings their tracking UIDs and store; returns what stands."""
+        earlier = self._earlier(request)
+        tracked = track(result.reading, request.key, earlier)
+        self.results.put_result(request.key, PipelineResult(tracked, result.masks))
+        return self.results.reading(request.key)
+
+    def _interpret(self, request: ReadingRequest, pipeline: Pipeline, watch: Stopwatch) -> PipelineResult:
+        if isinstance(request.answer, Refusal):
+            return unread(request, pipeline, ReadingStatus.NOT_READ, request.answer.reason)
+        with watch.stage("decode"):
+            images = load_images(request.answer.series, self.path_of)
+        with watch.stage("read"):
+            return pipeline.read(images, request.answer, self.engine)
+
+    def _earlier(self, request: ReadingRequest) -> Reading | None:
+        if request.predecessor is None or not self.results.has_result(request.predecessor):
+            return None
+        return self.results.reading(request.predecessor)
+
+    def write(self, key: str, profile: ObjectProfile, watch: Stopwatch) -> None:
+        """Step 2: the stored reading to stored DICOM files, in one profile."""
+        request = self.results.request(key)
+        if not request.report or self.results.manifest(key, profile.name) is not None:
+            return
+        with watch.stage("write"):
+            try:
+                objects = write_objects(self._order(request, profile))
+            except ResultError as error:
+                log.warning("objects can't be written", key=key, profile=profile.name, problem=str(error))
+                self.results.put_problem(key, profile.name, str(error))
+                return
+            self.results.put_objects(key, profile.name, objects)
+
+    def _order(self, request: ReadingRequest, profile: ObjectProfile) -> ResultOrder:
+        result = self.results.result(request.key)
+        geometry = next((mask.geometry for mask in result.masks.values()), None)
+        return ResultOrder(
+            key=request.key,
+            reading=result.reading,
+            masks=result.masks,
+            geometry=geometry,
+            sources=read_sources([self.path_of(blob) for blob in request.header_blobs]),
+            key_slices=self._key_slices(request, result.reading),
+            profile=profile,
+            written_at=datetime.now(UTC),
+            time_zone=self.time_zone,
+            device=self.device,
+            predecessor=self._predecessor(request, profile),
+        )
+
+    def _key_slices(self, request: ReadingRequest, reading: Reading) -> Mapping[int, NDArray[np.float32]]:
+        """The slices that the picture shows: of each finding, else the middle one: it is seen what was read."""
+        if reading.status is not ReadingStatus.READ or not isinstance(request.answer, Selection):
+            return {}
+        wanted = {f.key_slice for f in reading.findings} or {len(reading.sop_instance_uids) // 2}
+        return decode_slices(request.answer.series[0], sorted(wanted), self.path_of)
+
+    def _predecessor(self, request: ReadingRequest, profile: ObjectProfile) -> PredecessorReference | None:
+        if request.predecessor is None:
+            return None
+        manifest = self.results.manifest(request.predecessor, profile.name)
+        report = next((o for o in manifest.objects if o.role == "sr"), None) if manifest else None
+        if report is None:
+            return None
+        return PredecessorReference(
+            study_instance_uid=request.study_instance_uid,
+            series_instance_uid=report.series_instance_uid,
+            sop_class_uid=report.sop_class_uid,
+            sop_instance_uid=report.sop_instance_uid,
+        )
+
+
+def unread(request: ReadingRequest, pipeline: Pipeline, status: ReadingStatus, reason: Reason) -> PipelineResult:
+    """The reading of images that could not be read, with its reason."""
+    answer = request.answer
+    series = answer.series[0] if isinstance(answer, Selection) else None
+    reading = Reading(
+        study_instance_uid=request.study_instance_uid,
+        pipeline=request.pipeline,
+        pipeline_version=request.pipeline_version,
+        model=request.model,
+        status=status,
+        procedure=pipeline.procedure,
+        conclusion=f"Not read: {reason.message}",
+        reason=reason,
+        series_instance_uid=series.series_instance_uid if series else None,
+        excluded=answer.excluded,
+    )
+    return PipelineResult(reading, {})
