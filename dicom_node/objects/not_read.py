@@ -1,0 +1,46 @@
+"""Report of a study that was ours to read but could not be read, with the coded reason.
+
+"No finding" and "not read" are never the same output. The coded outcome stands twice: in the Qualitative Evaluations
+container, which is the template's place for it and passes every validator, and in a measurement group (TID 1501),
+because dcmqi and OHIF show groups and nothing else. Valueless numbers are avoided: both tools reject them.
+"""
+
+from __future__ import annotations
+
+from pydicom import Dataset
+
+from dicom_node.objects.content import Evaluation, Statement, outcome_group
+from dicom_node.objects.document import build_document, common_statements
+from dicom_node.objects.order import ResultOrder
+from dicom_node.objects.wording import wording
+from imaging import codes
+from imaging.errors import ResultError
+from imaging.reading import ReadingStatus
+
+
+def build_not_read(order: ResultOrder) -> Dataset:
+    """The SR of a reading with status NOT_READ or FAILED and a reason that is ours.
+
+    Raises
+    ------
+    ResultError
+        The study was not this pipeline's to read: that is a state, never an object.
+    """
+    reading = order.reading
+    if reading.reason is None or not reading.reason.ours:
+        raise ResultError(f"study {reading.study_instance_uid}: not this pipeline's to read, so no object says so")
+    tried = codes.FAILED if reading.status is ReadingStatus.FAILED else codes.NOT_ATTEMPTED
+    outcome: list[Evaluation] = [
+        (codes.CAD_SUMMARY, codes.NONE_SUCCEEDED_NO_FINDINGS),
+        (codes.SUMMARY_OF_ANALYSES, tried),
+        (codes.REASON, reading.reason.code),
+    ]
+    words = wording(order.profile.language)
+    statements: list[Statement] = [
+        (codes.CONCLUSION, words.not_analysed.format(message=reading.reason.message)),
+        *([(codes.COMMENT, reading.conclusion)] if reading.conclusion else []),
+        *common_statements(order),
+    ]
+    headers = list(order.sources.headers)
+    library = [frame for frame in order.sources.frames if frame.placed][:1]
+    return build_document(order, [outcome_group(order, outcome)], outcome, statements, library, headers)

@@ -1,0 +1,146 @@
+"""A result order -> the panels and words of its picture."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dicom_node.objects.order import ResultOrder, tracking_id
+from dicom_node.objects.picture import Outline, Panel, Window, render
+from dicom_node.objects.sources import Frame
+from dicom_node.objects.wording import Wording, wording
+from imaging import codes
+from imaging.reading import Finding, Measurement
+
+SHOWN = 6  # panels; the report has all findings
+
+
+def draw_picture(order: ResultOrder) -> Image.Image:
+    """The picture of a reading: its findings on their key slices, or the slices handed over when it has none."""
+    words, reading = wording(order.profile.language), order.reading
+    slices = dict.fromkeys(finding.key_slice for finding in reading.findings if finding.key_slice in order.key_slices)
+    if not reading.findings:
+        slices = dict.fromkeys(sorted(order.key_slices))
+    shown = list(slices)[:SHOWN]
+    panels = [_panel(order, index, words) for index in shown]
+    left_out = sum(finding.key_slice not in shown for finding in reading.findings)
+    model = f"{reading.model.name} {reading.model.version}"
+    heading = [reading.conclusion, model]
+    if left_out:
+        heading.append(words.more.format(count=left_out))
+    if not panels:
+        heading.append(words.none_shown)
+    return render(panels, _window(order, shown), words.research, heading, order.profile.language)
+
+
+def shown_frames(order: ResultOrder) -> list[Frame]:
+    """The source frames that the picture shows, for its Source Image Sequence."""
+    indices = [finding.key_slice for finding in order.reading.findings] or sorted(order.key_slices)
+    kept = [index for index in dict.fromkeys(indices) if index in order.key_slices][:SHOWN]
+    return [order.frames[index] for index in kept]
+
+
+def _window(order: ResultOrder, shown: list[int]) -> Window:
+    """The reading's own window, else the image header's, else the whole range of what is shown."""
+    if order.reading.window is not None:
+        return Window(*order.reading.window)
+    for index in shown:
+        window = order.frames[index].window
+        if window is not None:
+            return Window(*window)
+    values = [order.key_slices[index] for index in shown]
+    low = min((float(v.min()) for v in values), default=0.0)
+    high = max((float(v.max()) for v in values), default=1.0)
+    return Window((low + high) / 2, max(high - low, 1.0))
+
+
+def _panel(order: ResultOrder, index: int, words: Wording) -> Panel:
+    frame = order.frames[index]
+    findings = [finding for finding in order.reading.findings if finding.key_slice == index]
+    outlines = tuple(
+        Outline(number, section)
+        for number in sorted(order.masks)
+        if (section := _section(order, number, index)) is not None
+    )
+    title = words.image.format(
+        series=frame.header.get("SeriesNumber") or "?",
+        image=frame.header.get("InstanceNumber") or "?" if frame.number is None else frame.number,
+        slice=index + 1,
+        count=len(order.frames),
+    )
+    return Panel(
+        image=order.key_slices[index],
+        spacing=_spacing(order, frame),
+        title=title,
+        lines=tuple(_line(finding, words) for finding in findings),
+        outlines=outlines,
+        focus=_focus(order, findings[0]) if findings else None,
+        letters=_letters(order),
+    )
+
+
+def _section(order: ResultOrder, number: int, index: int) -> NDArray[np.bool_] | None:
+    """[row, column] of one mask on one slice; None where it isn't."""
+    mask = order.masks[number]
+    z, y, x = mask.offset
+    if not (z <= index < z + mask.array.shape[0] and mask.array[index - z].any()):
+        return None
+    section = np.zeros(mask.geometry.shape[1:], dtype=bool)
+    section[y : y + mask.array.shape[1], x : x + mask.array.shape[2]] = mask.array[index - z]
+    return section
+
+
+def _spacing(order: ResultOrder, frame: Frame) -> tuple[float, float]:
+    if order.geometry is not None:
+        return order.geometry.spacing[1], order.geometry.spacing[2]
+    rows, columns = frame.pixel_spacing or (1.0, 1.0)
+    return rows, columns
+
+
+def _focus(order: ResultOrder, finding: Finding) -> tuple[float, float] | None:
+    if order.geometry is None:
+        return None
+    _, row, column = order.geometry.to_index(finding.centre)
+    return float(row), float(column)
+
+
+def _letters(order: ResultOrder) -> tuple[str, str]:
+    """Patient directions (LPS) against which columns and rows grow: what stands at the left and at the top."""
+    if order.geometry is None:
+        return "", ""
+    rows, columns = order.geometry.direction[1], order.geometry.direction[2]
+    return _letter(columns), _letter(rows)
+
+
+def _letter(direction: tuple[float, float, float]) -> str:
+    axis = int(np.argmax(np.abs(direction)))
+    return ("RL", "AP", "FH")[axis][0 if direction[axis] > 0 else 1]
+
+
+def _line(finding: Finding, words: Wording) -> str:
+    parts = [f"{finding.number}  {words.term(finding.kind.meaning)}: {finding.place or _site(finding, words)}"]
+    parts += [f"{_name(m, words)} {_value(m)}" for m in finding.measurements]
+    parts += [f"{words.term(a.concept.meaning)} {words.term(a.value.meaning)}" for a in finding.assessments]
+    if finding.confidence is not None:
+        parts.append(f"{words.term(codes.CERTAINTY.meaning)} {finding.confidence * 100:.0f} %")
+    return " · ".join(parts)
+
+
+def _site(finding: Finding, words: Wording) -> str:
+    side = f"{words.term(finding.laterality.meaning)} " if finding.laterality else ""
+    return f"{side}{words.term(finding.site.meaning)}".lower() or tracking_id(finding)
+
+
+def _name(measurement: Measurement, words: Wording) -> str:
+    name = words.term(measurement.concept.meaning)
+    return f"{words.term(measurement.derivation.meaning)} {name}" if measurement.derivation else name
+
+
+def _value(measurement: Measurement) -> str:
+    """With its unit, as people read it: volumes in ml, lengths to a tenth of a mm."""
+    if measurement.unit == codes.MM3:
+        return f"{measurement.value / 1000:.2f} ml"
+    if measurement.unit == codes.HU:
+        return f"{measurement.value:.0f} HU"
+    return f"{measurement.value:.1f} {measurement.unit.value}"

@@ -1,0 +1,94 @@
+"""The sentences that the writers make themselves, in each language; what a pipeline says is written as it said it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from dicom_node.objects.profile import Language
+
+
+@dataclass(frozen=True)
+class Wording:
+    """One language's catalogue; braces name what is put in.
+
+    Parameters
+    ----------
+    terms
+        Code meanings as they stand in the picture; one that is missing keeps its English meaning.
+    """
+
+    research: str
+    made_by: str
+    series_used: str
+    series_unused: str
+    not_analysed: str
+    nothing_found: str
+    marks: str
+    place: str
+    rule: str
+    mended: str
+    note: str
+    replaces: str
+    image: str
+    more: str
+    none_shown: str
+    no_description: str
+    terms: Mapping[str, str] = field(default_factory=dict)
+
+    def term(self, meaning: str) -> str:
+        """A code's meaning in this language."""
+        return self.terms.get(meaning, meaning)
+
+
+_EN = Wording(
+    research="AI, research use, not for primary diagnosis",
+    made_by="Made by {model} {version} (sha256 {sha256}, precision {precision}), pipeline {pipeline} {pipeline_version}",
+    series_used="Series analysed: series {number} ({description}), {count} images. {analysed}",
+    series_unused="Series not used: {message} [{uid}]",
+    not_analysed="NOT ANALYSED. {message}",
+    nothing_found="No mark above threshold by {model} {version}. This does not exclude disease.",
+    marks="{count} mark(s) above threshold by {model} {version}. Structures without a mark are not excluded.",
+    place="{name}: {place}",
+    rule="{name}, {concept} = {value}: {rule}",
+    mended="Header mended in the copy: {note}",
+    note="Note: {note}",
+    replaces="Replaces the earlier report {uid}",
+    image="series {series}, image {image} (slice {slice} of {count})",
+    more="{count} further finding(s) are in the report, not in this picture",
+    none_shown="no image shown",
+    no_description="no description",
+    terms=MappingProxyType({"Long Axis": "long axis", "Short Axis": "short axis", "Diameter": "diameter",
+                            "Mean": "mean", "Volume": "volume", "Attenuation Coefficient": "attenuation",
+                            "Certainty of Finding": "certainty"}),
+)  # fmt: skip
+
+_ZH = Wording(
+    research="AI 结果，仅供科研使用，不作为主要诊断依据",
+    made_by="由 {model} {version} 生成（sha256 {sha256}，精度 {precision}），流程 {pipeline} {pipeline_version}",
+    series_used="已分析序列：序列 {number}（{description}），{count} 幅图像。{analysed}",
+    series_unused="未使用的序列：{message} [{uid}]",
+    not_analysed="未分析。{message}",
+    nothing_found="{model} {version} 未标出高于阈值的病灶。不能排除病变。",
+    marks="{model} {version} 标出 {count} 处高于阈值的病灶。未标出之处不能排除病变。",
+    place="{name}：{place}",
+    rule="{name}，{concept} = {value}：{rule}",
+    mended="副本中修正的文件头：{note}",
+    note="备注：{note}",
+    replaces="替代先前的报告 {uid}",
+    image="序列 {series}，图像 {image}（第 {slice} 层，共 {count} 层）",
+    more="另有 {count} 处发现见报告，本图未显示",
+    none_shown="无图像",
+    no_description="无描述",
+    terms=MappingProxyType({"Nodule": "结节", "Long Axis": "长径", "Short Axis": "短径", "Diameter": "直径",
+                            "Mean": "平均", "Volume": "体积", "Attenuation Coefficient": "CT 值",
+                            "Certainty of Finding": "置信度", "Lung": "肺", "Right": "右", "Left": "左",
+                            "Upper lobe of lung": "肺上叶", "Lower lobe of lung": "肺下叶",
+                            "Middle lobe of right lung": "右肺中叶"}),
+)  # fmt: skip
+
+
+def wording(language: Language) -> Wording:
+    """The catalogue of a language."""
+    return {Language.EN: _EN, Language.ZH: _ZH}[language]
