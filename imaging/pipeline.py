@@ -73,6 +73,11 @@ class Pipeline(Protocol):
         """The resolved configuration, as JSON values: part of the reading's key."""
         ...
 
+    @property
+    def report_not_ours(self) -> bool:
+        """Whether a study of another modality or body part gets a not-read report instead of a state only."""
+        ...
+
     def select(self, study: StudyInfo) -> Selection | Refusal:
         """Choose the series to read, by headers only and by written rules; deterministic."""
         ...

@@ -1,0 +1,102 @@
+"""The pipeline's configuration: every number that decides, with its unit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.rules import Rules, SelectionRules
+
+
+class LungRules(Rules):
+    """How lungs are recognised (`pipelines.lung_nodule.lungs`)."""
+
+    grid_mm: float = Field(2.0, ge=1, le=4, description="Voxel size of the coarse grid, mm.")
+    air_hu: float = Field(-400, ge=-700, le=-200, description="What is darker is air or lung, HU.")
+    airway_hu: float = Field(-900, ge=-1000, le=-800, description="The inside of trachea and bronchi is darker, HU.")
+    airway_mm2: tuple[float, float] = Field((40, 700), description="Area of a section of the trachea, mm².")
+    airway_off_middle_mm: float = Field(40, gt=0, description="The trachea begins this near the body's middle, mm.")
+    cut_depths_mm: tuple[float, ...] = Field(
+        (3, 4, 5, 6, 8, 10, 12, 15), min_length=1, description="Depths tried in order to part the lungs, mm."
+    )
+    tissue_hu: tuple[float, float] = Field((-940, -500), description="Mean density of lung tissue, HU.")
+    smaller_share: float = Field(
+        0.25, gt=0, le=1, description="The smaller lung's least share of the larger one's size."
+    )
+    closing_mm: float = Field(12, gt=0, le=25, description="Hollows up to twice this width belong to the lung, mm.")
+    min_volume_ml: float = Field(1000, gt=0, description="Both lungs together hold at least this, ml.")
+    min_height_mm: float = Field(150, gt=0, description="Lungs cut off above and lower than this are bases only, mm.")
+    cut_share: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="Lungs count as cut off where the end slice holds this share of the largest section.",
+    )
+
+
+class CandidateRules(Rules):
+    """What counts as a candidate (`pipelines.lung_nodule.candidates`)."""
+
+    grid_mm: float = Field(1.0, ge=0.5, le=1.5, description="Voxel size of the search grid, mm.")
+    solid_hu: float = Field(-400, ge=-600, le=-200, description="What is brighter inside the lungs is solid, HU.")
+    cavity_mm2: float = Field(
+        100, ge=0, description="Air enclosed in a section by solid counts as solid up to this, mm²."
+    )
+    opening_radii_mm: tuple[float, ...] = Field(
+        (1.5, 2, 2.5, 3.2, 4, 5, 6.3, 8, 10, 12.6),
+        min_length=1,
+        description="Radii of the balls that cut vessels off, mm.",
+    )
+    diameter_mm: tuple[float, float] = Field(
+        (6, 45), description="Least and greatest diameter of a ball of its volume, mm."
+    )
+    compactness: float = Field(
+        0.6,
+        gt=0,
+        le=1,
+        description="Radius of the largest ball inside, as a share of that of the ball of equal volume.",
+    )
+    elongation: float = Field(2.0, ge=1, description="Longest over shortest axis of the ellipsoid of equal spread.")
+    attached: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Share of the shell round it, inside the lungs, that is solid: vessels that enter.",
+    )
+    outside: float = Field(0.5, ge=0, le=1, description="Share of the shell round it that lies outside the lungs.")
+
+    @model_validator(mode="after")
+    def _ascending(self) -> CandidateRules:
+        if list(self.opening_radii_mm) != sorted(set(self.opening_radii_mm)):
+            raise ValueError("opening_radii_mm must ascend")
+        if self.diameter_mm[0] >= self.diameter_mm[1]:
+            raise ValueError("diameter_mm: give the least first")
+        return self
+
+
+class TestedRange(Rules):
+    """What the figures in the card cover. Outside, the reading says so."""
+
+    __test__ = False  # not a test, in spite of its name
+
+    thickness_mm: tuple[float, float] = Field(description="Slice thickness, mm.")
+    manufacturers: tuple[str, ...] = Field(description="Beginnings of Manufacturer (0008,0070), capitals or not.")
+
+
+class LungNoduleConfiguration(Rules):
+    """Everything that `configs/pipelines/lung_nodule.yaml` may say."""
+
+    pipeline: Literal["lung_nodule"] = Field(
+        "lung_nodule", description="The folder under pipelines/ that this configures."
+    )
+    report_not_ours: bool = Field(
+        False, description="true: a study of another modality or body part gets a not-read report, not a state only."
+    )
+    max_findings: int = Field(
+        10, ge=1, le=50, description="At most so many marks are reported; the rest are counted."
+    )
+    selection: SelectionRules
+    lungs: LungRules = LungRules()
+    candidates: CandidateRules = CandidateRules()
+    tested: TestedRange
