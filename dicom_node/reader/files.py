@@ -116,8 +116,9 @@ def load(path: Path, tags: Iterable[int], *, pixels: bool) -> Loaded:
     """
     try:
         size = path.stat().st_size
+        with path.open("rb") as plain:
+            meta = read_meta(plain)
         with _Bounded(io.FileIO(path), size) as file:
-            meta = read_meta(file)
             file.seek(meta.offset)
             source: BinaryIO = file
             if meta.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:

@@ -16,6 +16,7 @@ VOLUME_MODALITIES = frozenset({"CT", "MR", "PT"})
 
 _AGAIN = "Send the series again from the scanner, complete."
 _LISTED = 4  # positions named in a message
+_FLOAT = 1e-6  # mm, what subtracting positions may cost
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class StackTolerances:
     position
         Slices closer than this, mm, lie at one position; no scanner reconstructs closer.
     gap_share
-        More than this share of steps that are whole multiples is no gap but another spacing.
+        More gaps than this share of the steps (and than one) are no gaps but another spacing.
     """
 
     fewest: int = 3
@@ -243,10 +244,10 @@ def _steps(series: SeriesInfo, frames: list[PlacedFrame], tol: StackTolerances) 
     allowed = max(tol.step, tol.step_share * usual)
     times = np.maximum(np.round(steps / usual), 1.0)
     wrong = times > 1
-    whole = np.abs(steps - times * usual) <= allowed * times
+    whole = np.abs(steps - times * usual) <= allowed * times + _FLOAT
     if np.all(whole):
         missing = int((times - 1).sum())
-        if missing and wrong.mean() <= tol.gap_share:
+        if missing and wrong.sum() <= max(1.0, tol.gap_share * len(steps)):
             where = _listed(frames, along[:-1][wrong] + usual)
             message = f"{missing} of {len(frames) + missing} slices are missing, at {where}. {_AGAIN}"
             return _reason(series, ReasonKind.MISSING_SLICE, message)
