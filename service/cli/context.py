@@ -1,0 +1,80 @@
+"""What commands share: the configuration, the database, who types."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imaging.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from dicom_node.network.peers import RemoteAE
+    from service.configuration import Configuration
+
+Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+Who = Annotated[str | None, typer.Option(help="Who decides; stands in the audit.", show_default="$USER")]
+Note = Annotated[str, typer.Option(help="Why; stands in the audit.")]
+
+
+def configuration() -> Configuration:
+    """The validated configuration of `--config` and `--home`."""
+    from service.configuration import load
+
+    return load()
+
+
+@contextmanager
+def database(of: Configuration) -> Iterator[Engine]:
+    """The home's database, as it is.
+
+    Raises
+    ------
+    UsageError
+        Nothing was ever stored in this home.
+    ConfigurationError
+        The database does not answer, or its tables aren't this version's.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from service.database.engine import connect
+
+    url = make_url(of.home.database_url)
+    if url.get_backend_name() == "sqlite" and not os.path.isfile(url.database or ""):  # noqa: PTH113
+        raise UsageError(f"nothing was stored in {of.home.root} yet; start `raysight serve`, or give another --home")
+    engine = connect(of.home.database_url)
+    try:
+        yield engine
+    except SQLAlchemyError as error:
+        cause = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
+        raise ConfigurationError(
+            f"the database: {cause}; `raysight db upgrade` makes its tables this version's"
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def who(given: str | None) -> str:
+    """Who typed the command."""
+    return given or os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid {os.getuid()}"
+
+
+def remote_ae(text: str) -> RemoteAE:
+    """`AE@HOST:PORT` (IPv6 in brackets) as a peer; UsageError when it is none."""
+    from dicom_node.network.peers import RemoteAE
+
+    title, at, address = text.rpartition("@")
+    host, colon, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (at and colon and title and host and port.isdigit()):
+        raise UsageError(f"{text!r} is no peer; write AE@HOST:PORT, such as PACS@10.1.2.3:104")
+    try:
+        return RemoteAE(title, host, int(port))
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no peer: {error}") from None

@@ -1,0 +1,146 @@
+"""`read`: a folder of DICOM without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli.app import SAID_NO, app
+from service.cli.context import Json, configuration
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from imaging.reading import Finding
+    from service.configuration import Configuration
+    from service.offline import OfflineReport, OfflineResult
+
+UNREADABLE_SHOWN = 5
+
+
+@app.command(rich_help_panel="DICOM", epilog="Example: raysight read /data/ct --out results")
+def read(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of DICOM files, one study or several.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where SR, SEG and picture go, one folder per study.")],
+    pipeline: Annotated[list[str] | None, typer.Option(help="Only this pipeline; may be given again.")] = None,
+    json: Json = False,
+) -> None:
+    """Read a folder as the node would read a study: the same pipelines, the same SR and SEG files.
+
+    A study that is not read says why; that is never the same as a study without a mark. Exit code 1 when a reading
+    failed, or no DICOM file was found.
+    """
+    from imaging.errors import UsageError
+    from imaging.reading import ReadingStatus
+    from service.cli.text import console, print_json
+    from service.logs import configure_logs
+
+    configure_logs(level="error")
+    ready = configuration()
+    for name in pipeline or ():
+        if name not in ready.pipelines:
+            raise UsageError(f"there is no pipeline {name!r}; known: {', '.join(ready.pipelines)}")
+    report = _read(ready, folder, out, pipeline)
+    if json:
+        print_json(report)
+    else:
+        for result in report.results:
+            console().print(page(result))
+        _show_unreadable(report, folder)
+    if not report.results or any(r.status is ReadingStatus.FAILED for r in report.results):
+        raise typer.Exit(SAID_NO)
+
+
+def _read(ready: Configuration, folder: Path, out: Path, pipelines: list[str] | None) -> OfflineReport:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from service.offline import read_folder_to
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("reading", total=1.0)
+        return read_folder_to(
+            ready,
+            folder,
+            out,
+            pipelines=pipelines,
+            on_progress=lambda what, share: progress.update(task, description=what, completed=share),
+        )
+
+
+def page(result: OfflineResult) -> RenderableType:
+    """What became of one study and pipeline."""
+    from rich.console import Group
+    from rich.rule import Rule
+    from rich.text import Text
+
+    from service.cli.text import COLOURS, facts, plural, seconds
+
+    reading = result.reading
+    model = f"{reading.model.name} {reading.model.version}" if reading else ""
+    if reading is None or reading.reason is not None:
+        word, explained = result.status.value.upper(), result.reason
+    elif reading.findings:
+        word, explained = "READ", f"{plural(len(reading.findings), 'mark')} above threshold"
+    else:
+        word, explained = "READ", "no mark above threshold"
+    headline = Text.assemble((word, f"bold {COLOURS[result.status.value]}"), f": {explained}")
+    parts: list[RenderableType] = [
+        Rule(f"[bold]{result.pipeline}[/]", align="left", style="dim"),
+        facts({"Study": result.study_instance_uid, "Model": model}),
+        headline,
+    ]
+    if reading and reading.findings:
+        parts.append(findings_table(reading.findings))
+    parts.append(
+        facts(
+            {
+                "Conclusion": reading.conclusion if reading and reading.reason is None else "",
+                "Analysed": reading.analysed if reading else "",
+                "Not used": "\n".join(r.message for r in reading.excluded) if reading else "",
+                "Notes": "\n".join(reading.notes) if reading else "",
+                "Files": "\n".join(str(p) for p in result.objects),
+                "Picture": str(result.picture or ""),
+                "Times": seconds(result.timings),
+            }
+        )
+    )
+    return Group(*parts, "")
+
+
+def findings_table(findings: tuple[Finding, ...]) -> RenderableType:
+    """Number, place, long × short axis, volume, slice (from 1)."""
+    from imaging import codes
+    from service.cli.text import plain_table
+
+    table = plain_table(
+        "No.", "Place", "Long × short, mm", "Volume, ml", "Slice", right=("No.", "Volume, ml", "Slice")
+    )
+    for finding in findings:
+        axes = [finding.measured(c) for c in (codes.LONG_AXIS, codes.SHORT_AXIS)]
+        volume = finding.measured(codes.VOLUME)
+        table.add_row(
+            str(finding.number),
+            finding.place,
+            " × ".join("–" if a is None else f"{a:.1f}" for a in axes),
+            "–" if volume is None else f"{volume / 1000:.2f}",
+            str(finding.key_slice + 1),
+        )
+    return table
+
+
+def _show_unreadable(report: OfflineReport, folder: Path) -> None:
+    from service.cli.text import console, plural
+
+    out = console()
+    if not report.results:
+        out.print(f"No study was found below {folder}.", style="red")
+    if report.unreadable:
+        out.print(f"{plural(len(report.unreadable), 'file')} passed over:", style="dim")
+        for path, why in report.unreadable[:UNREADABLE_SHOWN]:
+            out.print(f"  {path.name}: {why}", style="dim", markup=False)
+        if len(report.unreadable) > UNREADABLE_SHOWN:
+            out.print(f"  and {len(report.unreadable) - UNREADABLE_SHOWN} more", style="dim")
