@@ -16,6 +16,12 @@ from imaging.codes import Code
 
 _SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 
+# Body parts (PS3.16 annex L) that have no side
+_UNPAIRED = frozenset(
+    "ABDOMEN ABDOMENPELVIS BRAIN CHEST CHESTABDOMEN CHESTABDPELVIS COCCYX CSPINE HEAD HEART LIVER LSPINE NECK "
+    "NECKCHEST PELVIS SKULL SSPINE STERNUM TSPINE WHOLEBODY".split()
+)
+
 
 def build_capture(order: ResultOrder, picture: Image.Image) -> Dataset:
     """Secondary Capture Image (SOP class ..7), RGB, of the rendered picture.
@@ -52,6 +58,11 @@ def build_capture(order: ResultOrder, picture: Image.Image) -> Dataset:
     )
     capture.copy_patient_and_study_information(carrier)
     capture.PatientOrientation = None  # several slices and words: it has none of its own
+    body_part = str(carrier.get("BodyPartExamined") or "")
+    if body_part in _UNPAIRED:
+        capture.BodyPartExamined = body_part  # and no Laterality (0020,0060), which only paired parts have
+    else:
+        capture.Laterality = carrier.get("Laterality") or ""
     capture.ConversionType = "WSD"
     capture.BurnedInAnnotation = "YES"
     capture.DateOfSecondaryCapture = f"{now:%Y%m%d}"

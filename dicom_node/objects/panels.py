@@ -139,8 +139,11 @@ def _name(measurement: Measurement, words: Wording) -> str:
 
 def _value(measurement: Measurement) -> str:
     """With its unit, as people read it: volumes in ml, lengths to a tenth of a mm."""
-    if measurement.unit == codes.MM3:
-        return f"{measurement.value / 1000:.2f} ml"
-    if measurement.unit == codes.HU:
-        return f"{measurement.value:.0f} HU"
-    return f"{measurement.value:.1f} {measurement.unit.value}"
+    scale, digits, unit = {
+        codes.MM3: (1000.0, 2, "ml"),
+        codes.HU: (1.0, 0, "HU"),
+    }.get(measurement.unit, (1.0, 1, measurement.unit.value))
+    text = f"{measurement.value / scale:.{digits}f}"
+    if measurement.error is not None:
+        text += f" ± {measurement.error / scale:.{digits}f}"
+    return f"{text} {unit}"

@@ -17,15 +17,11 @@ from dicom_node.objects.seg import segment_numbers
 from dicom_node.objects.sources import Frame
 from dicom_node.objects.wording import wording
 from imaging import codes
-from imaging.codes import Code
 from imaging.errors import ResultError
 from imaging.images import Mask
 from imaging.reading import Finding, Measurement
 
 Group = sr.MeasurementsAndQualitativeEvaluations | sr.VolumetricROIMeasurementsAndQualitativeEvaluations
-
-_UPPER = Code("371886008", "SCT", "+, range of upper measurement uncertainty")
-_LOWER = Code("371885007", "SCT", "-, range of lower measurement uncertainty")
 
 
 def build_report(order: ResultOrder, segmentation: Dataset | None) -> Dataset:
@@ -62,6 +58,12 @@ def _statements(order: ResultOrder) -> list[Statement]:
         name = tracking_id(finding)
         if finding.place:
             lines.append(words.place.format(name=name, place=finding.place))
+        # in words: DicomSRValidator takes the coded uncertainty (TID 310) below a measurement for an error
+        lines += [
+            words.uncertainty.format(name=name, concept=m.concept.meaning, error=m.error, unit=m.unit.value)
+            for m in finding.measurements
+            if m.error is not None
+        ]
         lines += [
             words.rule.format(name=name, concept=a.concept.meaning, value=a.value.meaning, rule=a.rule)
             for a in finding.assessments
@@ -117,21 +119,13 @@ def _measurement(finding: Finding, measurement: Measurement, key: Frame) -> sr.M
     if not math.isfinite(measurement.value):
         raise ResultError(f"finding {finding.number}: {measurement.concept.meaning} isn't a number")
     # The image below the number is what older OHIF versions need to show it at all, and where they jump to
-    item = sr.Measurement(
+    return sr.Measurement(
         name=concept(measurement.concept),
         value=measurement.value,
         unit=concept(measurement.unit),
         derivation=concept(measurement.derivation) if measurement.derivation else None,
         referenced_images=[_reference(sr.SourceImageForMeasurement, key)],
     )
-    if measurement.error is not None:
-        # TID 310; highdicom would write these without their unit
-        for name in (_UPPER, _LOWER):
-            bound = sr.NumContentItem(
-                concept(name), measurement.error, concept(measurement.unit), relationship_type=Relation.HAS_PROPERTIES
-            )
-            item[0].ContentSequence.append(bound)
-    return item
 
 
 def _referenced_segment(order: ResultOrder, finding: Finding, mask: Mask) -> sr.ReferencedSegment:
@@ -143,6 +137,8 @@ def _referenced_segment(order: ResultOrder, finding: Finding, mask: Mask) -> sr.
         header = frames[0].header
         numbers = sorted(frame.number for frame in frames if frame.number is not None)
         images = [sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID, numbers)]
+    for image in images:
+        image.ConceptNameCodeSequence[0].CodeMeaning = "Source image for segmentation"  # as PS3.16 spells 121233
     return sr.ReferencedSegment(
         sop_class_uid=SegmentationStorage,
         sop_instance_uid=order.sop_uid(Role.SEG),

@@ -28,6 +28,7 @@ class Wording:
     marks: str
     place: str
     rule: str
+    uncertainty: str
     mended: str
     note: str
     replaces: str
@@ -52,6 +53,7 @@ _EN = Wording(
     marks="{count} mark(s) above threshold by {model} {version}. Structures without a mark are not excluded.",
     place="{name}: {place}",
     rule="{name}, {concept} = {value}: {rule}",
+    uncertainty="{name}, {concept}: measurement uncertainty ± {error:g} {unit}",
     mended="Header mended in the copy: {note}",
     note="Note: {note}",
     replaces="Replaces the earlier report {uid}",
@@ -74,6 +76,7 @@ _ZH = Wording(
     marks="{model} {version} 标出 {count} 处高于阈值的病灶。未标出之处不能排除病变。",
     place="{name}：{place}",
     rule="{name}，{concept} = {value}：{rule}",
+    uncertainty="{name}，{concept}：测量不确定度 ± {error:g} {unit}",
     mended="副本中修正的文件头：{note}",
     note="备注：{note}",
     replaces="替代先前的报告 {uid}",
