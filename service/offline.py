@@ -15,7 +15,7 @@ from dicom_node.objects.profile import ObjectProfile
 from dicom_node.reader.folder import read_folder
 from dicom_node.reader.headers import InstanceHeader
 from dicom_node.reader.study import assemble_study
-from imaging.pipeline import NoEngine, Pipeline, Refusal
+from imaging.pipeline import NoEngine, Pipeline
 from imaging.reading import Reading, ReadingStatus
 from imaging.study import StudyInfo
 from service.configuration import Configuration
@@ -31,10 +31,8 @@ class OfflineResult:
 
     Parameters
     ----------
-    reading
-        None when the study isn't the pipeline's to read: a state only.
     objects
-        The DICOM files that were written.
+        The DICOM files that were written; none when the study isn't the pipeline's to read.
     timings
         Seconds by stage.
     """
@@ -43,7 +41,7 @@ class OfflineResult:
     pipeline: str
     status: ReadingStatus
     reason: str
-    reading: Reading | None
+    reading: Reading
     objects: tuple[Path, ...]
     picture: Path | None
     timings: Mapping[str, float]
@@ -108,17 +106,6 @@ def _read(reader: Reader, study: StudyInfo, pipeline: Pipeline, profile: ObjectP
     evidence = Evidence(EvidenceKind.ASKED, datetime.now(UTC), "a folder was read")
     request = reader.results.put_request(make_request(study, pipeline, evidence))
     watch = Stopwatch()
-    if not request.report and isinstance(request.answer, Refusal):
-        return OfflineResult(
-            study_instance_uid=study.study_instance_uid,
-            pipeline=pipeline.name,
-            status=ReadingStatus.NOT_READ,
-            reason=request.answer.reason.message,
-            reading=None,
-            objects=(),
-            picture=None,
-            timings={},
-        )
     reading = reader.read(request.key, watch)
     reader.write(request.key, profile, watch)
     objects, picture = _save(reader.results, request, profile, out / study.study_instance_uid)

@@ -13,10 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from dicom_node.network.peers import ANY_AE_TITLE
 from dicom_node.objects.profile import CharacterSet, Language, SRClass
-
-ANY_AE_TITLE = "*"
-"""As a peer's AE title: any title, from the given addresses."""
 
 
 class _Model(BaseModel):

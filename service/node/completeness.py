@@ -87,13 +87,20 @@ class Completeness:
         return False
 
     def _chosen(self, study: StudyInfo) -> list[SeriesInfo]:
-        """The series that any pipeline would read of the study as it stands."""
-        chosen = {}
-        for pipeline in self.planner.pipelines.values():
-            answer = pipeline.select(study)
-            if isinstance(answer, Selection):
-                chosen |= {s.series_instance_uid: s for s in answer.series}
-        return list(chosen.values())
+        """The series whose completeness matters.
+
+        Those that a pipeline would read of the study as it stands, and those with a defect, as what is missing may be
+        on its way; all image series where there is neither.
+        """
+        images = [s for s in study.series if any(i.is_image and not i.ours for i in s.instances)]
+        selected = {
+            series.series_instance_uid
+            for pipeline in self.planner.pipelines.values()
+            if isinstance(answer := pipeline.select(study), Selection)
+            for series in answer.series
+        }
+        matter = [s for s in images if s.series_instance_uid in selected or s.defect is not None]
+        return matter or images
 
     def _ask_source(self, source_ae: str, study: StudyInfo, chosen: Sequence[SeriesInfo]) -> None:
         source = self.settings.source(source_ae)
@@ -105,6 +112,8 @@ class Completeness:
         except PeerError as error:
             log.warning("source can't be asked", source=source_ae, problem=str(error))
             return
+        if answer.keys() - {s.series_instance_uid for s in study.series}:
+            return  # it has a series that may be better and may be on its way: only quiet settles that
         now = datetime.now(UTC)
         new = [Count(now, s.series_instance_uid, answer.get(s.series_instance_uid), len(s.instances)) for s in chosen]
         with self._lock:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, exists, select, update
 
 from dicom_node.blobs import BlobStore
 from dicom_node.reader.headers import InstanceHeader, read_header, to_json
-from dicom_node.spool.log import Committed, Position, Received, read_log
+from dicom_node.spool.log import START, Committed, Position, Received, read_log
 from imaging.errors import HeaderError
 from service.database import tables
 from service.database.engine import insert_ignore
@@ -58,7 +58,7 @@ class Indexer:
         with self.database.connect() as connection:
             p = tables.log_position
             row = connection.execute(select(p.c.file, p.c.offset)).one_or_none()
-        return Position(row.file, row.offset) if row else Position(0, 0)
+        return (row.file, row.offset) if row else START
 
     def _headers(self, entries: list[Received]) -> Mapping[str, InstanceHeader | str]:
         """By blob: the header of each instance that isn't known yet, or why it can't be read."""
@@ -106,7 +106,7 @@ class Indexer:
         self, connection: Connection, entry: Received, header: InstanceHeader | str | None, at: datetime
     ) -> dict[str, Any]:
         i, o = tables.instances, tables.objects
-        known = isinstance(header, InstanceHeader)
+        parsed = header if isinstance(header, InstanceHeader) else None
         ours = connection.execute(select(exists().where(o.c.sop_instance_uid == entry.sop_instance_uid))).scalar_one()
         other = connection.execute(
             select(
@@ -128,11 +128,11 @@ class Indexer:
             "calling_ae": entry.calling_ae,
             "peer": entry.peer,
             "times_received": 1,
-            "is_image": known and header.instance.is_image,
-            "ours": bool(ours) or (known and header.instance.ours),
+            "is_image": parsed is not None and parsed.instance.is_image,
+            "ours": bool(ours) or (parsed is not None and parsed.instance.ours),
             "conflict": bool(other),
             "unreadable": header if isinstance(header, str) else "",
-            "header": to_json(header) if known else None,
+            "header": to_json(parsed) if parsed else None,
             "released_at": None if header is not None else at,
         }
 
@@ -162,5 +162,6 @@ def _study_received(connection: Connection, entry: Received, at: datetime, *, st
 
 def _set_position(connection: Connection, position: Position) -> None:
     p = tables.log_position
-    insert_ignore(connection, p, [{"id": 1, "file": position.file, "offset": position.offset}])
-    connection.execute(update(p).where(p.c.id == 1).values(file=position.file, offset=position.offset))
+    file, offset = position
+    insert_ignore(connection, p, [{"id": 1, "file": file, "offset": offset}])
+    connection.execute(update(p).where(p.c.id == 1).values(file=file, offset=offset))

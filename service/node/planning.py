@@ -97,7 +97,7 @@ class Planner:
         stands = self.results.put_request(request)
         with self.database.begin() as connection:
             new = record.add_request(connection, stands)
-        if new and stands.report:
+        if new and stands.reports(stands.refusal):
             self.journal.enqueue(stands.key, 0, self.version)
         log.info(
             "reading asked for", key=stands.key, study=stands.study_instance_uid, pipeline=stands.pipeline, new=new

@@ -17,6 +17,7 @@ from dicom_node.network.scp import StoreSCP
 from dicom_node.spool.log import ReceiveLog
 from service.configuration import Configuration
 from service.database.engine import connect, upgrade
+from service.delivery.confirming import apply_commitment
 from service.delivery.loop import DeliveryService
 from service.metrics import on_event
 from service.node.completeness import TOGETHER, Completeness
@@ -81,7 +82,7 @@ def run_node(configuration: Configuration) -> None:
         scp = _scp(settings, spool, receive_log)
         planner = Planner(database, ResultStore(results), journal, configuration.pipelines, version)
         node = Node(
-            indexer=Indexer(database, home.log, spool, delivery.apply_commitment),
+            indexer=Indexer(database, home.log, spool, apply_commitment),
             completeness=Completeness(database, settings, planner, scp.open_associations),
             planner=planner,
             delivery=delivery,

@@ -13,7 +13,7 @@ from dicom_node.reader.study import assemble_study
 from service.configuration import Configuration
 from service.database import tables
 from service.database.engine import connect, upgrade
-from service.delivery.queue import apply_commitment
+from service.delivery.confirming import apply_commitment
 from service.node.indexer import Indexer
 from service.node.planning import study_headers
 from service.roles import hold_role
@@ -69,16 +69,12 @@ def _restore(connection: Connection, settings: Settings, results: ResultStore, r
     record.add_request(connection, request)
     manifests = {p: m for p in results.profiles(request.key) if (m := results.manifest(request.key, p))}
     record.add_objects(connection, request.key, manifests)
-    written = all(p.name in manifests for p in record.profiles_for(settings, request.pipeline))
-    if request.report and results.has_result(request.key) and written:
-        record.finish(
-            connection,
-            settings,
-            request=request,
-            reading=results.reading(request.key),
-            manifests=manifests,
-            timings={},
-        )
+    if not results.has_result(request.key):
+        return
+    reading = results.reading(request.key)
+    wanted = {p.name for p in record.profiles_for(settings, request.pipeline)}
+    if wanted <= manifests.keys() or not request.reports(reading.reason):
+        record.finish(connection, settings, request=request, reading=reading, manifests=manifests, timings={})
 
 
 def _settle(database: Engine, requests: list[ReadingRequest]) -> None:

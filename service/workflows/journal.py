@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
 
-from dbos import DBOSClient, DBOSPortableJSONSerializer
+from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
 from sqlalchemy.engine import make_url
 
 QUEUE = "readings"
@@ -41,7 +40,7 @@ class Journal:
 
     def enqueue(self, key: str, attempt: int, version: str) -> None:
         """Queue one attempt for workers of this application version."""
-        options: dict[str, Any] = {
+        options: EnqueueOptions = {
             "workflow_name": WORKFLOW,
             "queue_name": QUEUE,
             "workflow_id": workflow_id(key, attempt),

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from dicom_node.objects.profile import ObjectProfile
-from imaging.pipeline import Refusal, Selection
+from imaging.pipeline import Selection
 from imaging.reading import Reading, ReadingStatus
 from imaging.reasons import Reason
 from service.database import tables
@@ -64,8 +64,8 @@ def add_request(connection: Connection, request: ReadingRequest) -> bool:
         "starts": 0,
         "attempt": 0,
     }
-    if isinstance(answer, Refusal) and not request.report:
-        row |= {"state": ReadingStatus.NOT_READ.value, "finished_at": request.requested_at} | _why(answer.reason)
+    if not request.reports(request.refusal):
+        row |= {"state": ReadingStatus.NOT_READ.value, "finished_at": request.requested_at} | _why(request.refusal)
     return insert_ignore(connection, tables.readings, [row]) == 1
 
 
@@ -112,7 +112,7 @@ def finish(
         )
     )
     add_objects(connection, request.key, manifests)
-    if not request.report:
+    if not request.reports(reading.reason):
         return
     profiles = {d.name: profile_of(d).name for d in settings.destinations if request.pipeline in d.pipelines}
     create_deliveries(

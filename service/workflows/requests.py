@@ -8,6 +8,7 @@ from datetime import datetime
 from dicom_node.assembly import Evidence
 from imaging.pipeline import Pipeline, Refusal, Selection
 from imaging.reading import ModelIdentity
+from imaging.reasons import Reason
 from imaging.study import StudyInfo
 from service.workflows.keys import image_instances, images_digest, read_instances, reading_key
 
@@ -33,8 +34,8 @@ class ReadingRequest:
         Why the study counted as complete.
     predecessor
         Key of the reading of the same study by the same pipeline that came before, if any.
-    report
-        Whether the radiologist gets objects (false: a state only).
+    report_not_ours
+        Whether the radiologist also gets an SR about what isn't this pipeline's to read (else: a state only).
     """
 
     key: str
@@ -49,7 +50,16 @@ class ReadingRequest:
     evidence: Evidence
     requested_at: datetime
     predecessor: str | None = None
-    report: bool = True
+    report_not_ours: bool = False
+
+    @property
+    def refusal(self) -> Reason | None:
+        """Why the pipeline refused by the headers alone; None when it selected."""
+        return self.answer.reason if isinstance(self.answer, Refusal) else None
+
+    def reports(self, reason: Reason | None) -> bool:
+        """Whether a reading that ended so is written as objects."""
+        return reason is None or reason.ours or self.report_not_ours
 
 
 def make_request(
@@ -73,5 +83,5 @@ def make_request(
         evidence=evidence,
         requested_at=evidence.at,
         predecessor=predecessor,
-        report=not isinstance(answer, Refusal) or answer.reason.ours or pipeline.report_not_ours,
+        report_not_ours=pipeline.report_not_ours,
     )

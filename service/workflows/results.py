@@ -159,8 +159,8 @@ def _unpack(data: bytes) -> dict[int, Mask]:
     masks = {}
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         for number in sorted({int(name.split(".")[0]) for name in arrays.files}):
-            offset, shape = (tuple(int(v) for v in row) for row in arrays[f"{number}.box"])
+            (z, y, x), shape = (tuple(int(v) for v in row) for row in arrays[f"{number}.box"])
             bits = np.unpackbits(arrays[f"{number}.bits"], count=int(np.prod(shape))).reshape(shape).astype(bool)
             geometry = _GEOMETRY.validate_json(arrays[f"{number}.geometry"].tobytes())
-            masks[number] = Mask(bits, offset, geometry)
+            masks[number] = Mask(bits, (z, y, x), geometry)
     return masks

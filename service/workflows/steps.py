@@ -116,7 +116,9 @@ class Reader:
     def write(self, key: str, profile: ObjectProfile, watch: Stopwatch) -> None:
         """Step 2: the stored reading to stored DICOM files, in one profile."""
         request = self.results.request(key)
-        if not request.report or self.results.manifest(key, profile.name) is not None:
+        if self.results.manifest(key, profile.name) is not None:
+            return
+        if not request.reports(self.results.reading(key).reason):
             return
         with watch.stage("write"):
             try:

@@ -1,0 +1,26 @@
+"""One process a role, and it is seen whether it lives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imaging.errors import UsageError
+from service.roles import hold_role, live_versions, role_alive
+
+
+def test_a_role_is_held_once_and_let_go(tmp_path: Path) -> None:
+    assert not role_alive(tmp_path, "node")
+    with hold_role(tmp_path, "node", "1"):
+        assert role_alive(tmp_path, "node")
+        with pytest.raises(UsageError, match="already runs"), hold_role(tmp_path, "node", "1"):
+            pass
+    assert not role_alive(tmp_path, "node")
+
+
+def test_versions_of_living_workers_only(tmp_path: Path) -> None:
+    with hold_role(tmp_path, "worker-0", "2"), hold_role(tmp_path, "node", "3"):
+        with hold_role(tmp_path, "worker-1", "1"):
+            assert live_versions(tmp_path, "worker") == {"1", "2"}
+        assert live_versions(tmp_path, "worker") == {"2"}
