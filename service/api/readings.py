@@ -60,7 +60,6 @@ def readings_router(configuration: Configuration, engine: Engine, results: BlobS
     ) -> ReadingPage:
         found = list_readings(
             engine,
-            settings,
             limit + 1,
             state=state.value if state else None,
             pipeline=pipeline,

@@ -51,7 +51,7 @@ def studies_by_state(connection: Connection, settings: Settings) -> Mapping[str,
     """Number of studies by `StudyState`; states without any are left out."""
     words = study_words(settings)
     query = select(words.c.word, func.count()).group_by(words.c.word).order_by(words.c.word)
-    return dict(row._tuple() for row in connection.execute(query))
+    return {word: number for word, number in connection.execute(query)}  # noqa: C416
 
 
 def readings_by_state(connection: Connection) -> Mapping[str, Mapping[str, int]]:

@@ -109,9 +109,9 @@ def study_status(engine: Engine, settings: Settings, uid: str) -> StudyStatus | 
         row = connection.execute(query).one_or_none()
         if row is None:
             return None
-        conflicting = select(distinct(instances.c.sop_instance_uid)).where(
-            instances.c.study_instance_uid == uid, instances.c.conflict
-        )
+        c = instances.c
+        conflicting = select(c.sop_instance_uid).distinct().where(c.study_instance_uid == uid, c.conflict)
+        conflicts = connection.execute(conflicting.order_by(c.sop_instance_uid)).scalars().all()
         return StudyStatus(
             study_instance_uid=uid,
             state=StudyState(row.word),
@@ -124,16 +124,13 @@ def study_status(engine: Engine, settings: Settings, uid: str) -> StudyStatus | 
             complete_at=row.complete_at,
             evidence=_evidence(row.evidence),
             instances=instance_counts(connection, instances.c.study_instance_uid == uid),
-            conflicting_instances=tuple(
-                connection.execute(conflicting.order_by(instances.c.sop_instance_uid)).scalars()
-            ),
+            conflicting_instances=tuple(conflicts),
             readings=_all_readings(connection, settings, uid),
         )
 
 
 def list_readings(
     engine: Engine,
-    settings: Settings,
     limit: int = 50,
     *,
     state: str | None = None,
