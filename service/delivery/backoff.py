@@ -36,9 +36,12 @@ class Backoff:
         draw
             A random number, 0 <= draw < 1.
         """
-        doubled = self.first * 2 ** min(failures - 1, 20)
+        doubled: timedelta = self.first * (1 << min(failures - 1, 20))
         spread = 1 + self.jitter * (2 * draw - 1)
         return min(doubled * spread, longest(lasting))
+
+
+DEFAULT = Backoff()
 
 
 def longest(lasting: timedelta) -> timedelta:

@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, or_, select, update
 
 from service.database.engine import insert_ignore
-from service.database.tables import attempts, deliveries, objects, stops
+from service.database.tables import attempts, audit, deliveries, objects, stops
 from service.settings import DestinationSettings, Mode
 
 
@@ -50,7 +50,7 @@ class Delivery:
     id
         Ascends in the order of arrival.
     attempts
-        How often objects went out over an association.
+        Tries that the archive answered, or that failed for reasons of this row; not those that did not reach it.
     comment
         The last answer or problem, in words.
     """
@@ -187,16 +187,16 @@ def record_attempt(
     connection.execute(attempts.insert().values(**values, status=status, comment=comment))
 
 
-def begin_attempt(connection: Connection, delivery: Delivery) -> None:
-    """Count an attempt."""
-    connection.execute(
-        update(deliveries).where(deliveries.c.id == delivery.id).values(attempts=deliveries.c.attempts + 1)
-    )
+def identity_checked(connection: Connection, delivery: Delivery, now: datetime, note: str) -> None:
+    """The archive's study is the source's study, as far as both say.
 
-
-def identity_checked(connection: Connection, delivery: Delivery, now: datetime) -> None:
-    """The archive's study is the source's study, as far as both say."""
-    _change(connection, delivery, State.PENDING, identity_checked_at=now)
+    ``note`` says why they could not be compared. That stands in the audit, as the row's comment soon tells other things.
+    """
+    _change(connection, delivery, State.PENDING, identity_checked_at=now, comment=note)
+    if note:
+        row = {"at": now, "who": "delivery", "action": "send without identity check"}
+        detail = f"delivery {delivery.id} to {delivery.destination}: {note}"
+        connection.execute(audit.insert().values(**row, subject=delivery.study_instance_uid, detail=detail))
 
 
 def mark_sent(connection: Connection, delivery: Delivery, now: datetime, seconds: float, comment: str) -> None:
@@ -206,6 +206,7 @@ def mark_sent(connection: Connection, delivery: Delivery, now: datetime, seconds
         delivery,
         State.PENDING,
         state=State.SENT.value,
+        attempts=deliveries.c.attempts + 1,
         sent_at=now,
         seconds=seconds,
         next_attempt_at=now,
@@ -246,7 +247,13 @@ def send_again(connection: Connection, delivery: Delivery, at: datetime, comment
 
 
 def postpone(connection: Connection, delivery: Delivery, at: datetime, comment: str) -> None:
-    """Try this row again later; younger ones overtake it."""
+    """A try was in vain for reasons of this row: later again, and younger ones overtake it."""
+    values = {"next_attempt_at": at, "comment": comment, "attempts": deliveries.c.attempts + 1}
+    _change(connection, delivery, delivery.state, **values)
+
+
+def wait_until(connection: Connection, delivery: Delivery, at: datetime, comment: str) -> None:
+    """Nothing is wrong yet: look again later."""
     _change(connection, delivery, delivery.state, next_attempt_at=at, comment=comment)
 
 
@@ -257,7 +264,8 @@ def explain(connection: Connection, delivery: Delivery, comment: str) -> None:
 
 def park(connection: Connection, delivery: Delivery, comment: str) -> None:
     """A person must look at it; nothing is tried until `unpark`."""
-    _change(connection, delivery, State.PENDING, state=State.PARKED.value, comment=comment)
+    values = {"state": State.PARKED.value, "comment": comment, "attempts": deliveries.c.attempts + 1}
+    _change(connection, delivery, State.PENDING, **values)
 
 
 def unpark(connection: Connection, delivery_id: int, now: datetime) -> bool:
