@@ -100,10 +100,6 @@ def _load_settings(path: Path) -> Settings:
 
 def build_pipeline(name: str, folder: Path) -> Pipeline:
     """The pipeline `pipelines.<name>` with its configuration file."""
-    path = folder / "pipelines" / f"{name}.yaml"
-    if not path.is_file():
-        path = SHIPPED / "pipelines" / f"{name}.yaml"
-    values = _read_yaml(path)
     try:
         module = import_module(f"pipelines.{name}")
     except ModuleNotFoundError as error:
@@ -111,6 +107,10 @@ def build_pipeline(name: str, folder: Path) -> Pipeline:
             raise
         known = ", ".join(sorted(p.stem for p in (SHIPPED / "pipelines").glob("*.yaml")))
         raise ConfigurationError(f"pipelines: there is no pipeline {name!r}; known: {known}") from None
+    path = folder / "pipelines" / f"{name}.yaml"
+    if not path.is_file():
+        path = SHIPPED / "pipelines" / f"{name}.yaml"
+    values = _read_yaml(path)
     try:
         pipeline: Pipeline = module.build(values)
     except ValidationError as error:
@@ -118,13 +118,29 @@ def build_pipeline(name: str, folder: Path) -> Pipeline:
     return pipeline
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, not the last one's silent victory."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping; ConstructorError when a key is repeated."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                place = node.value[number][0].start_mark
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", place)
+        return super().construct_mapping(node, deep=deep)
+
+
 def _read_yaml(path: Path) -> Mapping[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  (a SafeLoader)
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: no such file") from None
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ConfigurationError(f"{path}: {line}is no YAML: {error.problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problem = " ".join(str(error).split())
         raise ConfigurationError(f"{path}: is no YAML: {problem}") from None

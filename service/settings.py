@@ -173,7 +173,7 @@ class Settings(_Model):
     sources: tuple[SourceSettings, ...] = ()
     completeness: CompletenessSettings = CompletenessSettings()
     destinations: tuple[DestinationSettings, ...] = ()
-    pipelines: tuple[str, ...] = Field(("lung_nodule",), description="each has configs/pipelines/<name>.yaml")
+    pipelines: tuple[Name, ...] = Field(("lung_nodule",), description="each has configs/pipelines/<name>.yaml")
     retention: RetentionSettings = RetentionSettings()
     worker: WorkerSettings = WorkerSettings()
     api: ApiSettings = ApiSettings()
