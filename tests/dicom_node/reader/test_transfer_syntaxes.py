@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from base64 import b64decode
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 from pydicom import dcmread
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
+    HTJ2K,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
@@ -179,3 +183,23 @@ def test_no_frame_at_all(slab, series_of):
     with pytest.raises(ImageError) as caught:
         build_volume(series_of(slab), Path)
     assert caught.value.reason.kind is ReasonKind.TRUNCATED
+
+
+# 16 x 12 values row * 20 + column + 400, coded losslessly by OpenJPH 0.26.3
+HTJ2K_STREAM = (
+    "/0//UQApQAAAAAAMAAAAEAAAAAAAAAAAAAAADAAAABAAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQkJCQkJCQ"
+    "iIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAGIAAf+TwAAmHfwFB3QAAMAAEsAAEoDwAMd0AGwBh3QAoAAJgLS0AENUAMAAEsAA"
+    "FSDir9t0AFgM+8AIQIy2AMAAJoAAVoAA3ilL5QCmMcaY/AAA9gAB7LkA/9k="
+)
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
+def test_high_throughput_jpeg_2000(tmp_path, make_ct, save, series_of, syntax):
+    for k in range(3):
+        ds = make_ct(k + 1, float(k), PixelRepresentation=0)
+        ds.file_meta.TransferSyntaxUID = syntax
+        ds.PixelData = encapsulate([b64decode(HTJ2K_STREAM)])
+        ds["PixelData"].VR = "OB"
+        save(ds, tmp_path / f"{k}")
+    volume = build_volume(series_of(tmp_path), Path)
+    assert np.array_equal(volume.array[0], np.arange(16)[:, None] * 20 + np.arange(12) + 400 - 1024)
