@@ -1,0 +1,298 @@
+"""The storage SCP: takes C-STORE, C-ECHO and storage commitment reports from admitted peers.
+
+Order per instance: bytes to a scratch file, fsync, rename into the spool, fsync of the folder, log line fsynced, then
+the response. What was acknowledged survives anything but the loss of the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any, Protocol, cast
+
+import structlog
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.presentation import PresentationContext
+
+from dicom_node.blobs import BlobStore
+from dicom_node.network.association import Handlers, entity
+from dicom_node.network.commitment import parse_report
+from dicom_node.network.contexts import commitment_reports, storage_contexts
+from dicom_node.network.peers import Limits, Peer, admit
+from dicom_node.network.transport import Server, SpoolingDIMSE, request_handler
+from dicom_node.spool.incoming import (
+    CANNOT_UNDERSTAND,
+    CLASS_MISMATCH,
+    OUT_OF_RESOURCES,
+    Incoming,
+    Refused,
+    sweep,
+)
+from dicom_node.spool.log import Entry, Received
+from dicom_node.spool.meta import Origin, file_meta
+from dicom_node.spool.names import blob_name, check_uid
+from imaging.errors import HeaderError, StorageError
+
+_ANSWER_TO_REQUEST_SECONDS = 10.0
+_logger = structlog.get_logger(__name__)
+
+
+class EventSink(Protocol):
+    """Takes what happened, for metrics: ``received``, ``refused``, ``rejected``, ``committed``, with labels."""
+
+    def __call__(self, name: str, /, **labels: Any) -> None: ...
+
+
+class EntryLog(Protocol):
+    """What the SCP needs of a `ReceiveLog`."""
+
+    def append(self, entry: Entry) -> None:
+        """On disk on return; StorageError otherwise."""
+        ...
+
+
+def _ignore(name: str, /, **labels: Any) -> None:
+    """The event sink that counts nothing."""
+
+
+class StoreSCP:
+    """A storage SCP.
+
+    Parameters
+    ----------
+    ae_title
+        Its own AE title; an association called by another one is rejected (1,1,7).
+    host, port
+        Where it listens; port 0 takes a free one, see `address`.
+    peers
+        Who may associate; anyone else is rejected (1,1,3). None admits anyone, for an archive in tests and demos.
+    on_event
+        Called with the name of what happened and its labels.
+    contexts, handlers
+        Further presentation contexts and (event, handler) pairs of pynetdicom; a handler here replaces ours.
+    """
+
+    def __init__(  # noqa: PLR0917
+        self,
+        ae_title: str,
+        host: str,
+        port: int,
+        peers: Sequence[Peer] | None,
+        limits: Limits,
+        blobs: BlobStore,
+        log: EntryLog,
+        on_event: EventSink = _ignore,
+        contexts: Sequence[PresentationContext] | None = None,
+        handlers: Handlers = (),
+    ) -> None:
+        self.ae_title = ae_title
+        self.limits = limits
+        self._bind = (host, port)
+        self._peers = peers
+        self._blobs = blobs
+        self._log = log
+        self._on_event = on_event
+        self._contexts = list(contexts) if contexts is not None else [*storage_contexts(), commitment_reports()]
+        self._handlers = handlers
+        self._server: Server | None = None
+        self._activity: dict[str, datetime] = {}
+
+    def start(self) -> None:
+        """Sweep what a dead predecessor left, and listen.
+
+        Raises
+        ------
+        StorageError
+            When the port can't be bound or the spool can't be read.
+        """
+        ae = entity(self.ae_title, self.limits.pdu)
+        ae.maximum_associations = self.limits.associations
+        ae.require_called_aet = True
+        ae.network_timeout = ae.dimse_timeout = self.limits.idle_seconds
+        ae.acse_timeout = min(self.limits.idle_seconds, _ANSWER_TO_REQUEST_SECONDS)
+        handler = request_handler(self._open, self.limits.pdu, self.limits.idle_seconds, self._closed)
+        try:
+            swept = sweep(self._blobs.scratch)
+            self._server = ae.make_server(
+                self._bind,
+                contexts=self._contexts,
+                evt_handlers=[
+                    (evt.EVT_REQUESTED, self._requested),
+                    (evt.EVT_REJECTED, self._rejected),
+                    (evt.EVT_ESTABLISHED, self._established),
+                    (evt.EVT_C_STORE, self.store),
+                    (evt.EVT_N_EVENT_REPORT, self._report),
+                    *self._handlers,
+                ],
+                server_class=Server,
+                request_handler=handler,
+            )
+        except OSError as error:
+            raise StorageError(f"can't listen on {self._bind[0]}:{self._bind[1]}: {error.strerror}") from error
+        ae._servers.append(self._server)  # as AE.start_server does; the server's shutdown takes it off
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+        _logger.info("storage SCP listens", ae=self.ae_title, address=self.address, swept=swept)
+
+    def stop(self) -> None:
+        """Stop listening and abort what is open. Whatever was acknowledged is safe."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.shutdown()
+        for assoc in server.active_associations:
+            assoc.abort()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that it listens on."""
+        if self._server is None:
+            return self._bind
+        host, port = self._server.server_address[:2]
+        return str(host), int(port)
+
+    def open_associations(self, calling_ae: str | None = None) -> int:
+        """Established associations, of one calling AE title or of all."""
+        server = self._server
+        counts = Counter(
+            assoc.requestor.ae_title.strip()
+            for assoc in (server.active_associations if server else [])
+            if assoc.is_established
+        )
+        return counts.total() if calling_ae is None else counts[calling_ae]
+
+    def last_activity(self, calling_ae: str) -> datetime | None:
+        """When this AE title last opened or ended an association or sent an instance, UTC; None for never."""
+        return self._activity.get(calling_ae)
+
+    def has_room(self) -> bool:
+        """Whether there is more free disk than the watermark."""
+        try:
+            disk = os.statvfs(self._blobs.scratch)
+        except OSError:
+            return False
+        return disk.f_bavail * disk.f_frsize >= self.limits.free_bytes
+
+    def store(self, event: evt.Event) -> int | Dataset:
+        """Answer one C-STORE request: the status, with a comment when it isn't success."""
+        incoming = event.request.DataSet
+        calling_ae = _calling_ae(event.assoc)
+        try:
+            self._keep(event, incoming)
+        except Refused as refused:
+            return self._refuse(calling_ae, refused.status, refused.comment)
+        except HeaderError as error:
+            return self._refuse(calling_ae, CANNOT_UNDERSTAND, str(error))
+        except StorageError as error:
+            return self._refuse(calling_ae, OUT_OF_RESOURCES, str(error))
+        finally:
+            if isinstance(incoming, Incoming):
+                incoming.discard()
+        self._on_event("received", calling_ae=calling_ae, bytes=incoming.size)
+        return 0x0000
+
+    def _open(self, assoc: Association, message: DIMSEMessage, context_id: int) -> Incoming:
+        """Where the dataset of a C-STORE request goes, decided before its first byte."""
+        command = message.command_set
+        context = assoc._accepted_cx[context_id]
+        sop_instance = str(command.get("AffectedSOPInstanceUID", ""))
+        refusal = None
+        try:
+            check_uid(sop_instance, "Affected SOP Instance UID (0000,1000)")
+        except HeaderError as error:
+            refusal = Refused(CANNOT_UNDERSTAND, str(error))
+        if not self.has_room():
+            refusal = Refused(OUT_OF_RESOURCES, "free disk space is below the watermark")
+        origin = Origin(
+            calling_ae=_calling_ae(assoc),
+            called_ae=self.ae_title,
+            peer=assoc.requestor.address,
+            here=str(assoc.dul.socket.socket.getsockname()[0]),
+        )
+        meta = file_meta(context.abstract_syntax, sop_instance, context.transfer_syntax[0], origin)
+        return Incoming(self._blobs.scratch, meta, self.limits.instance_bytes, refusal)
+
+    def _keep(self, event: evt.Event, incoming: BytesIO) -> None:
+        """Check, store and log an instance; when this returns it may be acknowledged."""
+        if not isinstance(incoming, Incoming):
+            raise Refused(CANNOT_UNDERSTAND, "the request has no dataset")
+        cast(SpoolingDIMSE, event.assoc.dimse).claim(incoming)
+        if incoming.refusal is not None:
+            raise incoming.refusal
+        request, context = event.request, event.context
+        header = incoming.header(context.transfer_syntax)
+        if header.sop_class_uid != context.abstract_syntax or header.sop_class_uid != request.AffectedSOPClassUID:
+            raise Refused(CLASS_MISMATCH, "SOP Class UID (0008,0016) is not the request's")
+        if header.sop_instance_uid != request.AffectedSOPInstanceUID:
+            raise Refused(CANNOT_UNDERSTAND, "SOP Instance UID (0008,0018) is not the request's")
+        name = blob_name(header.study_instance_uid, header.sop_instance_uid, incoming.digest)
+        calling_ae, now = _calling_ae(event.assoc), datetime.now(UTC)
+        self._activity[calling_ae] = now
+        self._blobs.adopt(name, incoming.path)
+        self._log.append(
+            Received(
+                study_instance_uid=header.study_instance_uid,
+                series_instance_uid=header.series_instance_uid,
+                sop_instance_uid=header.sop_instance_uid,
+                sop_class_uid=header.sop_class_uid,
+                transfer_syntax_uid=str(context.transfer_syntax),
+                digest=incoming.digest,
+                blob=name,
+                size=incoming.size,
+                calling_ae=calling_ae,
+                called_ae=self.ae_title,
+                peer=event.assoc.requestor.address,
+                association=cast(SpoolingDIMSE, event.assoc.dimse).association_id,
+                received_at=now.isoformat(),
+            )
+        )
+
+    def _refuse(self, calling_ae: str, status: int, comment: str) -> Dataset:
+        _logger.warning("instance refused", calling_ae=calling_ae, status=f"0x{status:04X}", reason=comment)
+        self._on_event("refused", calling_ae=calling_ae, status=f"0x{status:04X}")
+        answer = Dataset()
+        answer.Status = status
+        answer.ErrorComment = comment.encode("ascii", "replace").decode()[:64]
+        return answer
+
+    def _report(self, event: evt.Event) -> tuple[int, None]:
+        """N-EVENT-REPORT of a storage commitment SCP: logged, then acknowledged."""
+        entry = parse_report(event.event_information, _calling_ae(event.assoc))
+        self._log.append(entry)
+        self._on_event(
+            "committed", calling_ae=entry.peer_ae, committed=len(entry.committed), failed=len(entry.failed)
+        )
+        return 0x0000, None
+
+    def _requested(self, event: evt.Event) -> None:
+        assoc = event.assoc
+        title, address = assoc.requestor.primitive.calling_ae_title, assoc.requestor.address
+        if self._peers is None or admit(self._peers, title, address):
+            return
+        assoc.acse.send_reject(0x01, 0x01, 0x03)  # calling AE title not recognised
+        self._rejected(event)
+        assoc.kill()
+
+    def _rejected(self, event: evt.Event) -> None:
+        answer, assoc = event.assoc.acceptor.primitive, event.assoc
+        title, address = assoc.requestor.primitive.calling_ae_title, assoc.requestor.address
+        _logger.warning("association rejected", calling_ae=title, address=address, reason=answer.reason_str)
+        self._on_event("rejected", reason=answer.reason_str)
+
+    def _established(self, event: evt.Event) -> None:
+        self._activity[_calling_ae(event.assoc)] = datetime.now(UTC)
+
+    def _closed(self, assoc: Association) -> None:
+        cast(SpoolingDIMSE, assoc.dimse).sweep()
+        if _calling_ae(assoc) in self._activity:
+            self._activity[_calling_ae(assoc)] = datetime.now(UTC)
+
+
+def _calling_ae(assoc: Association) -> str:
+    return str(assoc.requestor.ae_title).strip()

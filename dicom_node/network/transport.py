@@ -1,0 +1,183 @@
+"""pynetdicom's acceptor with its sharp edges off: fewer copies on the way in, bounds on what a peer makes it hold.
+
+pynetdicom builds an association in a request handler class that can be given; the parts replaced here are the
+socket's `recv` (4 KiB at a time, any length a peer declares) and the DIMSE provider's `receive_primitive` (whole
+messages in memory, or in a file under the process-wide `tempfile.tempdir`; an exception there kills the reactor
+thread silently).
+"""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Callable
+from typing import Any, cast
+
+import structlog
+from pynetdicom import AE, evt
+from pynetdicom._handlers import (
+    standard_dimse_recv_handler,
+    standard_dimse_sent_handler,
+    standard_pdu_recv_handler,
+    standard_pdu_sent_handler,
+)
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+from dicom_node.spool.incoming import Incoming
+
+OpenIncoming = Callable[[Association, DIMSEMessage, int], Incoming]
+
+_MAX_COMMAND_BYTES = 16 << 20
+_MAX_NEGOTIATION_BYTES = 1 << 20
+_logger = structlog.get_logger(__name__)
+
+
+class BulkSocket(AssociationSocket):  # type: ignore[misc]
+    """Reads a PDU in as few calls as the network allows, none longer than agreed, and is closed when it ends.
+
+    Parameters
+    ----------
+    plain
+        The socket that this one takes over.
+    pdu
+        Maximum PDU length announced, bytes.
+    """
+
+    def __init__(self, plain: AssociationSocket, pdu: int) -> None:
+        self.__dict__.update(plain.__dict__)
+        self._limit = max(pdu, _MAX_NEGOTIATION_BYTES)
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read ``nr_bytes``; fewer when the peer closed the connection."""
+        if nr_bytes > self._limit:
+            raise OSError(f"a PDU of {nr_bytes} bytes is longer than was agreed")
+        buffer = bytearray(nr_bytes)
+        got = 0
+        with memoryview(buffer) as view:
+            while got < nr_bytes:
+                count = cast(socket.socket, self.socket).recv_into(view[got:])
+                if not count:
+                    break
+                got += count
+        del buffer[got:]
+        return buffer
+
+    def _shutdown_socket(self) -> None:
+        super()._shutdown_socket()
+        if self.socket is not None:  # pynetdicom leaves one that was never connected, or was cut, to the collector
+            self.socket.close()
+
+
+class Entity(AE):  # type: ignore[misc]
+    """An application entity whose outgoing associations have a `BulkSocket`."""
+
+    def _create_socket(self, *args: Any) -> BulkSocket:
+        return BulkSocket(super()._create_socket(*args), self.maximum_pdu_size)
+
+
+class SpoolingDIMSE(DIMSEServiceProvider):  # type: ignore[misc]
+    """Lets the dataset of a C-STORE request flow into an `Incoming` instead of memory.
+
+    Parameters
+    ----------
+    open_incoming
+        Called when a C-STORE command has arrived and before its dataset: (association, message, context id).
+    """
+
+    def __init__(self, assoc: Association, open_incoming: OpenIncoming) -> None:
+        super().__init__(assoc)
+        self.message: DIMSEMessage | None = None
+        self._open_incoming = open_incoming
+        self.association_id = uuid.uuid4().hex
+        self._unclaimed: set[Incoming] = set()
+        self._message_bytes = 0
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Take one P-DATA primitive from the peer."""
+        for value in primitive.presentation_data_value_list:
+            one = P_DATA()
+            one.presentation_data_value_list.append(value)
+            try:
+                self._receive_value(one, len(value[1]))
+            except Exception:
+                # A peer's garbage may raise anything in the decoders; here it would kill the reactor thread and leave
+                # the peer waiting. Evt19 (PS3.8 table 9-10) aborts the association properly.
+                _logger.warning(
+                    "invalid DIMSE message, aborting", calling_ae=self.assoc.requestor.ae_title, exc_info=True
+                )
+                self.message = None
+                self.dul.event_queue.put("Evt19")
+                return
+
+    def claim(self, incoming: Incoming) -> None:
+        """The caller takes over the duty to discard ``incoming``."""
+        self._unclaimed.discard(incoming)
+
+    def sweep(self) -> None:
+        """Remove the files of instances that nobody will handle any more."""
+        for incoming in list(self._unclaimed):
+            incoming.discard()
+        self._unclaimed.clear()
+
+    def _receive_value(self, primitive: P_DATA, size: int) -> None:
+        storing = self.message is not None and isinstance(self.message.data_set, Incoming)
+        self._message_bytes = 0 if self.message is None else self._message_bytes + size
+        if not storing and self._message_bytes > _MAX_COMMAND_BYTES:
+            raise ValueError("a message that isn't a C-STORE is too long")
+        super().receive_primitive(primitive)
+        message = self.message
+        if not storing and isinstance(message, C_STORE_RQ):
+            incoming = self._open_incoming(self.assoc, message, cast(int, message.context_id))
+            self._unclaimed.add(incoming)
+            message.data_set = incoming
+
+
+def request_handler(
+    open_incoming: OpenIncoming, pdu: int, idle_seconds: float, closed: Callable[[Association], None]
+) -> type[RequestHandler]:
+    """The class that pynetdicom calls for each connection.
+
+    Parameters
+    ----------
+    pdu
+        Maximum PDU length announced, bytes.
+    idle_seconds
+        A read or write that takes longer ends the association: without it a peer that stops in the middle of a PDU
+        would hold its threads for ever.
+    closed
+        Called at the end of each association, whatever ended it.
+    """
+
+    class Handler(RequestHandler):  # type: ignore[misc]
+        def _create_association(self) -> Association:
+            self.request.settimeout(idle_seconds)
+            self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            assoc = super()._create_association()
+            assoc.dul.socket = BulkSocket(assoc.dul.socket, pdu)
+            assoc.dimse = SpoolingDIMSE(assoc, open_incoming)
+            mute(assoc)
+            for end in (evt.EVT_CONN_CLOSE, evt.EVT_ABORTED):
+                assoc.bind(end, lambda event: closed(event.assoc))
+            return assoc
+
+    return Handler
+
+
+class Server(ThreadedAssociationServer):  # type: ignore[misc]
+    """Drops a connection at once when far more are open than associations are allowed."""
+
+    def verify_request(self, request: object, client_address: object) -> bool:
+        """Whether a new connection gets threads of its own."""
+        return len(self.active_associations) < 2 * int(self.ae.maximum_associations) + 8
+
+
+def mute(assoc: Association) -> None:
+    """Take off the handlers that format every PDU and message for the debug log (identifiers and names included)."""
+    assoc.unbind(evt.EVT_DIMSE_RECV, standard_dimse_recv_handler)
+    assoc.unbind(evt.EVT_DIMSE_SENT, standard_dimse_sent_handler)
+    assoc.unbind(evt.EVT_PDU_RECV, standard_pdu_recv_handler)
+    assoc.unbind(evt.EVT_PDU_SENT, standard_pdu_sent_handler)
