@@ -1,6 +1,6 @@
 """Coded terms that Raysight writes. A test holds every entry against pydicom's dictionaries.
 
-A term that they lack stands in `SOURCES` with where it comes from.
+A term, or a wording of one, that they lack stands in `SOURCES` with where it comes from.
 """
 
 from __future__ import annotations
@@ -56,17 +56,19 @@ NONE_SUCCEEDED_NO_FINDINGS = Code("111245", "DCM", "No algorithms succeeded; wit
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 CONCLUSION = Code("121077", "DCM", "Conclusion")
 BEST_ILLUSTRATION = Code("121080", "DCM", "Best illustration of finding")
-# why not (PS3.16 CID 9301, 9302)
+# why not (PS3.16 CID 9301, 9302, 9303)
 REASON = Code("410666004", "SCT", "Reason")
 COMMENT = Code("121106", "DCM", "Comment")
 OBJECT_SET_INCOMPLETE = Code("110523", "DCM", "Object Set incomplete")
 OBJECT_TYPES_NOT_SUPPORTED = Code("110522", "DCM", "Object Types not supported")
 OBJECTS_INCORRECTLY_FORMATTED = Code("110521", "DCM", "Objects incorrectly formatted")
-INSUFFICIENT_QUALITY = Code("110531", "DCM", "Insufficient image quality for interpretation")
+INSUFFICIENT_QUALITY = Code("110531", "DCM", "Insufficient quality for interpretation")
 SOFTWARE_FAILURE = Code("111218", "DCM", "Software Failure")
 # makers
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
 SOURCES: dict[Code, str] = {
+    CHEST: "PS3.16 annex L (body parts), SNOMED CT 51185008 |Thoracic structure|, of which Chest is a synonym",
+    QUALITATIVE_EVALUATIONS: "PS3.16 TID 1500 Measurement Report, UMLS concept C0034375",
     REASON: "SNOMED CT International Edition, observable entity 410666004 |Reason|",
 }

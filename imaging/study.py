@@ -85,7 +85,7 @@ class SeriesInfo:
     Parameters
     ----------
     instances
-        Its instances, each SOP Instance UID once (of two with other bytes the first received), in order of
+        Its instances, each SOP Instance UID once (of two with other bytes the smaller digest), in order of
         position along the normal where there is one, else of Instance Number.
     thickness, spacing
         Median Slice Thickness, and median distance between neighbouring slices, mm; None when unknown.

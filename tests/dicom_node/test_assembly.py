@@ -189,21 +189,19 @@ def test_always_an_answer_and_none_too_early(counts, now, associations, selected
             assert isinstance(judge(seen, sorted(selected), at(10_000), POLICY), Evidence)
         return
     assert not associations
-    last = {
-        uid: max((c for c in counts if c.series_instance_uid == uid), key=lambda c: c.at, default=None)
-        for uid in selected
-    }
+
+    def last(uid, *, answered):
+        known = [c for c in counts if c.series_instance_uid == uid and (c.at_source is not None or not answered)]
+        return max(known, key=lambda c: c.at, default=None)
+
     if found.kind is EvidenceKind.COUNTED:
         assert selected
-        newest = [
-            max(
-                (c for c in counts if c.series_instance_uid == u and c.at_source is not None and c.at <= at(now)),
-                key=lambda c: c.at,
-            )
-            for u in selected
-        ]
-        assert all(c.at_source == c.here and c.at >= T0 for c in newest)
+        answers = [c for c in counts if c.at <= at(now) and c.at_source is not None]
+        for uid in selected:
+            latest = max((c for c in answers if c.series_instance_uid == uid), key=lambda c: c.at)
+            assert latest.at_source == latest.here
+            assert latest.at >= T0
     else:
         assert now >= 60
-        short = [c for c in last.values() if c and c.at_source is not None and c.at_source > c.here]
-        assert not short or now >= 3600
+        pairs = [(last(uid, answered=True), last(uid, answered=False)) for uid in selected]
+        assert now >= 3600 or not any(said and said.at_source > here.here for said, here in pairs)
