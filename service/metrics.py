@@ -60,12 +60,12 @@ EVENTS: dict[str, tuple[Event, ...]] = {
         Event("objects_not_committed", "Result objects that an archive did not commit to", amount="failed"),
     ),
     # service.delivery
-    "attempt": (Event("objects_sent", "Result objects sent, by the archive's answer", ("destination", "status")),),
-    "sent": (Event("deliveries_sent", "Deliveries of which all objects were taken", ("destination",)),),
-    "confirmed": (Event("deliveries_queried", "Deliveries confirmed by C-FIND", ("destination",)),),
+    "sent": (Event("objects_sent", "Result objects that a destination took", ("destination",)),),
+    "confirmed": (Event("deliveries_confirmed", "Deliveries confirmed by the archive", ("destination", "means")),),
     "not_found": (Event("deliveries_not_found", "Deliveries that the archive lacked when asked", ("destination",)),),
     "parked": (Event("deliveries_parked", "Deliveries parked for a person to see", ("destination", "reason")),),
-    "back_off": (Event("destination_failures", "Times a destination could not be reached", ("destination",)),),
+    "unreachable": (Event("destination_unreachable", "Times a destination was not reached", ("destination",)),),
+    "unexpected": (Event("delivery_defects", "Errors that delivery did not expect", ("destination", "error")),),
 }
 
 

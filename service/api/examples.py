@@ -134,7 +134,7 @@ READING: dict[str, Any] = {
 }
 READY: dict[str, Any] = {
     "ready": True,
-    "checks": [{"name": "database", "ok": True, "detail": "answers; 12 studies"}],
+    "checks": [{"name": "database", "ok": True, "detail": "answers; studies: 12"}],
 }
 
 

@@ -92,4 +92,4 @@ def _database(engine: Engine) -> Check:
             known = connection.execute(select(func.count()).select_from(studies)).scalar_one()
     except SQLAlchemyError as error:
         return Check(name="database", ok=False, detail=f"does not answer ({type(error).__name__})")
-    return Check(name="database", ok=True, detail=f"answers; {known} studies")
+    return Check(name="database", ok=True, detail=f"answers; studies: {known}")

@@ -21,9 +21,19 @@ from service.status.records import (
     StudySummary,
 )
 
+ENDING = 24  # characters of a shortened UID
 
-def overview_page(service: Overview, studies: Sequence[StudySummary], zone: tzinfo) -> RenderableType:
-    """The whole service, and the newest studies."""
+
+def overview_page(
+    service: Overview, studies: Sequence[StudySummary], zone: tzinfo, *, whole: bool = True
+) -> RenderableType:
+    """The whole service, and the newest studies.
+
+    Parameters
+    ----------
+    whole
+        Whether there is room for whole UIDs; otherwise their ends stand, by which `raysight status` finds them.
+    """
     roles = [Text.assemble(f"{r.name} ", ("runs", "green") if r.alive else ("is down", "red")) for r in service.roles]
     low = service.free_megabytes < service.refuse_below_megabytes
     room = f"{amount(service.free_megabytes)} free; below {amount(service.refuse_below_megabytes)} C-STORE is refused"
@@ -47,16 +57,19 @@ def overview_page(service: Overview, studies: Sequence[StudySummary], zone: tzin
         parts += ["", destination_table(service.destinations, zone)]
     else:
         parts += ["", Text("No destination is configured: results stay here.", style="dim")]
-    parts += ["", study_table(studies, zone) if studies else Text("No studies.", style="dim")]
+    parts += ["", study_table(studies, zone, whole=whole) if studies else Text("No studies.", style="dim")]
     return Group(*parts)
 
 
-def study_table(studies: Sequence[StudySummary], zone: tzinfo) -> Table:
+def study_table(studies: Sequence[StudySummary], zone: tzinfo, *, whole: bool) -> Table:
     """One line a study."""
     table = plain_table("Study", "State", "From", f"Last image ({zone})")
     for study in studies:
         table.add_row(
-            study.study_instance_uid, state(study.state.value), study.source_ae, when(study.last_received_at, zone)
+            study.study_instance_uid if whole else ending(study.study_instance_uid),
+            state(study.state.value),
+            study.source_ae,
+            when(study.last_received_at, zone),
         )
         if study.waiting_for:
             table.add_row(Text(f"  waits: {study.waiting_for}", style="dim"))
@@ -79,9 +92,8 @@ def delivery_table(deliveries: Sequence[DeliveryStatus]) -> Table:
     """One line a delivery."""
     table = plain_table("No.", "State", "Destination", "Pipeline", "Study", "Tries", "Answer", right=("No.", "Tries"))
     for d in deliveries:
-        study = d.study_instance_uid
-        short = study if len(study) <= 20 else f"…{study[-19:]}"
-        table.add_row(str(d.id), state(d.state), d.destination, d.pipeline, short, str(d.attempts), d.comment)
+        study = ending(d.study_instance_uid)
+        table.add_row(str(d.id), state(d.state), d.destination, d.pipeline, study, str(d.attempts), d.comment)
     return table
 
 
@@ -167,6 +179,11 @@ def _next(delivery: DeliveryStatus, zone: tzinfo) -> str:
     if delivery.next_attempt_at:
         return f"next {when(delivery.next_attempt_at, zone)}"
     return when(delivery.created_at, zone)
+
+
+def ending(uid: str) -> str:
+    """The end of a long UID, which is where UIDs differ."""
+    return uid if len(uid) <= ENDING else f"…{uid[1 - ENDING :]}"
 
 
 def spool(stored: InstanceCounts) -> str:

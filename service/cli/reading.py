@@ -100,10 +100,11 @@ def page(result: OfflineResult) -> RenderableType:
             {
                 "Conclusion": reading.conclusion if reading and reading.reason is None else "",
                 "Analysed": reading.analysed if reading else "",
-                "Not used": "\n".join(r.message for r in reading.excluded) if reading else "",
+                "Not used": "\n".join(r.message for r in reading.excluded if r != reading.reason) if reading else "",
                 "Notes": "\n".join(reading.notes) if reading else "",
-                "Files": "\n".join(str(p) for p in result.objects),
-                "Picture": str(result.picture or ""),
+                "Folder": str(result.objects[0].parent) if result.objects else "",
+                "Files": ", ".join(p.name for p in result.objects),
+                "Picture": result.picture.name if result.picture else "",
                 "Times": seconds(result.timings),
             }
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from service.configuration import Configuration
 
 WATCH_SECONDS = 1.0
+WIDE = 120  # columns in which whole UIDs fit
 
 
 @app.command(
@@ -63,10 +64,13 @@ def _page(ready: Configuration, engine: Engine, study: str | None, state: Any, l
     from zoneinfo import ZoneInfo
 
     from service.cli.pages import overview_page, study_page
+    from service.cli.text import console
 
     zone = ZoneInfo(ready.settings.time_zone)
     found = _records(ready, engine, study, state, limit)
-    return study_page(found, zone) if study is not None else overview_page(found["overview"], found["studies"], zone)
+    if study is not None:
+        return study_page(found, zone)
+    return overview_page(found["overview"], found["studies"], zone, whole=console().width >= WIDE)
 
 
 def _watch(ready: Configuration, engine: Engine, study: str | None, state: Any, limit: int, *, json: bool) -> None:

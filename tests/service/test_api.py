@@ -226,11 +226,12 @@ def test_metrics_of_all_processes_and_of_the_tables(client: Client, configured: 
         "m.keep_counters(Home(Path(sys.argv[1])))\n"
         "m.on_event('received', calling_ae='CT1', bytes=500)\n"
         "m.on_event('refused', calling_ae='1.2.3', status='0xA700')\n"
-        "m.on_event('attempt', destination='pacs', status='0000')\n"
+        "m.on_event('confirmed', destination='pacs', means='query')\n"
         "m.on_event('something_else', patient='x')\n"
     )
-    for _ in range(2):  # two processes, one sum
-        subprocess.run([sys.executable, "-c", counting, str(configured.home.root)], check=True)
+    command = [sys.executable, "-c", counting, str(configured.home.root)]
+    processes = [subprocess.Popen(command) for _ in range(2)]  # two processes, one sum
+    assert [p.wait(60) for p in processes] == [0, 0]
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     lines = answer.text.splitlines()
@@ -238,7 +239,7 @@ def test_metrics_of_all_processes_and_of_the_tables(client: Client, configured: 
         "raysight_instances_received_total 2.0",
         "raysight_received_bytes_total 1000.0",
         'raysight_instances_refused_total{status="0xA700"} 2.0',
-        'raysight_objects_sent_total{destination="pacs",status="0000"} 2.0',
+        'raysight_deliveries_confirmed_total{destination="pacs",means="query"} 2.0',
         'raysight_events_total{event="something_else"} 2.0',
         'raysight_studies{state="pending"} 1.0',
         'raysight_readings{pipeline="lung_nodule",state="read"} 1.0',
