@@ -18,9 +18,12 @@ _SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operati
 
 # Body parts (PS3.16 annex L) that have no side
 _UNPAIRED = frozenset(
-    "ABDOMEN ABDOMENPELVIS BRAIN CHEST CHESTABDOMEN CHESTABDPELVIS COCCYX CSPINE HEAD HEART LIVER LSPINE NECK "
-    "NECKCHEST PELVIS SKULL SSPINE STERNUM TSPINE WHOLEBODY".split()
-)
+    {
+        "ABDOMEN", "ABDOMENPELVIS", "BRAIN", "CHEST", "CHESTABDOMEN", "CHESTABDPELVIS", "COCCYX", "CSPINE", "HEAD",
+        "HEART", "LIVER", "LSPINE", "NECK", "NECKCHEST", "PELVIS", "SKULL", "SSPINE", "STERNUM", "TSPINE",
+        "WHOLEBODY",
+    }
+)  # fmt: skip
 
 
 def build_capture(order: ResultOrder, picture: Image.Image) -> Dataset:

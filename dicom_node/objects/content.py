@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import highdicom as hd
 from highdicom import sr
@@ -18,6 +19,7 @@ from imaging.reading import Reading
 
 Statement = tuple[Code, str]
 Evaluation = tuple[Code, Code]
+Group: TypeAlias = sr.MeasurementsAndQualitativeEvaluations | sr.VolumetricROIMeasurementsAndQualitativeEvaluations
 
 
 def concept(code: Code) -> sr.CodedConcept:
@@ -75,14 +77,12 @@ def evaluations(items: Sequence[Evaluation], statements: Sequence[Statement]) ->
     container.ContentSequence = sr.ContentSequence()
     for name, value in items:
         container.ContentSequence.append(sr.CodeContentItem(concept(name), concept(value), Relation.CONTAINS))
-    for name, value in statements:
-        container.ContentSequence.append(sr.TextContentItem(concept(name), value, Relation.CONTAINS))
+    for name, text in statements:
+        container.ContentSequence.append(sr.TextContentItem(concept(name), text, Relation.CONTAINS))
     return container
 
 
-def outcome_group(
-    order: ResultOrder, items: Sequence[Evaluation]
-) -> sr.MeasurementsAndQualitativeEvaluations:
+def outcome_group(order: ResultOrder, items: Sequence[Evaluation]) -> sr.MeasurementsAndQualitativeEvaluations:
     """A TID 1501 group that carries the coded outcome where there is no finding to carry a group.
 
     dcmqi and OHIF show groups and nothing else, and older OHIF versions fail without an Imaging Measurements

@@ -8,7 +8,15 @@ from highdicom import sr
 from highdicom.base import CodingSchemeIdentificationItem
 from pydicom import Dataset
 
-from dicom_node.objects.content import Evaluation, Statement, concept, evaluations, image_library, observation_context
+from dicom_node.objects.content import (
+    Evaluation,
+    Group,
+    Statement,
+    concept,
+    evaluations,
+    image_library,
+    observation_context,
+)
 from dicom_node.objects.order import ResultOrder, Role
 from dicom_node.objects.profile import Language, SRClass
 from dicom_node.objects.sources import Frame
@@ -26,7 +34,8 @@ _LANGUAGES = {Language.EN: ("en", "English"), Language.ZH: ("zh", "Chinese")}
 
 def build_document(
     order: ResultOrder,
-    groups: Sequence[sr.MeasurementsAndQualitativeEvaluations | sr.VolumetricROIMeasurementsAndQualitativeEvaluations],
+    *,
+    groups: Sequence[Group],
     outcome: Sequence[Evaluation],
     statements: Sequence[Statement],
     library: Iterable[Frame],
@@ -106,7 +115,7 @@ def common_statements(order: ResultOrder) -> list[Statement]:
         ),
     ]
     lines += [
-        words.series_unused.format(message=reason.message, uid=reason.series_instance_uid or reading.study_instance_uid)
+        words.series_unused.format(message=reason.message, uid=reason.series_instance_uid or words.whole_study)
         for reason in reading.excluded
     ]
     lines += [words.note.format(note=note) for note in reading.notes]

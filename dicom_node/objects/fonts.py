@@ -53,7 +53,7 @@ def require_glyphs(font: Font, text: str) -> None:
     lacking = sorted({c for c in text if not c.isspace() and _drawn(font, c) == missing})
     if lacking:
         name = " ".join(str(part) for part in font.getname())
-        raise ResultError(f"the font {name} has no glyph for {''.join(lacking)!r}; install the package fonts-noto-cjk")
+        raise ResultError(f"the font {name} has no glyph for {''.join(lacking)!r}; install fonts-noto-cjk")
 
 
 def _drawn(font: Font, text: str) -> tuple[tuple[int, int], bytes]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,10 @@ def mend(header: Dataset, only: frozenset[int] | None = None) -> tuple[Dataset, 
     if isinstance(value, bytes):
         value = value.decode("latin_1").strip(" \0").split("\\")
     declared = declared_sets(value)
-    tags = [tag for tag in header.keys() if _wanted(tag, only)]  # noqa: SIM118 -- iterating would convert values
-    for tag in tags:
-        _copy_element(header, tag, copy, declared, notes, top=True)
+    copier = _Copier(declared, notes)
+    for tag in header.keys():  # noqa: SIM118 -- iterating over elements would convert their values
+        if _wanted(tag, only):
+            copier.copy(header, tag, copy, top=True)
     return copy, notes
 
 
@@ -96,62 +98,52 @@ def _wanted(tag: BaseTag, only: frozenset[int] | None) -> bool:
     return tag.group in _GROUPS and int(tag) not in _PIXELS
 
 
-def _copy_element(  # noqa: PLR0913 -- one walk, its state
-    source: Dataset, tag: BaseTag, target: Dataset, declared: tuple[str, ...], notes: list[str], *, top: bool = False
-) -> None:
-    keyword = keyword_for_tag(tag)
-    if not keyword or keyword == "SpecificCharacterSet":
-        return
-    element = source.get_item(tag)
-    vr = _vr(element)
-    name = f"{keyword} {tag}"
-    try:
-        if vr != "SQ" and isinstance(element, RawDataElement) and (vr in TEXT_VRS or vr in MENDS or _special(keyword, top)):
-            value: Any = _simple(element.value or b"", vr, keyword, declared, notes, name, top)
-        else:
-            value = _converted(element, vr, target).value
-    except (ValueError, TypeError, KeyError, NotImplementedError, OverflowError) as error:
-        notes.append(f"{name}: {_quote(element.value)} can't be read ({error}): left out")
-        return
-    if vr == "SQ":
-        value = Sequence(_copy_items(value or (), declared, notes))
-    target[tag] = DataElement(tag, vr, value, validation_mode=IGNORE)
+@dataclass(frozen=True)
+class _Copier:
+    """Copies elements, decoding under the ``declared`` sets and telling ``notes`` what had to be changed."""
 
+    declared: tuple[str, ...]
+    notes: list[str]
 
-def _copy_items(items: Iterable[Dataset], declared: tuple[str, ...], notes: list[str]) -> list[Dataset]:
-    copies = []
-    for item in items:
+    def copy(self, source: Dataset, tag: BaseTag, target: Dataset, *, top: bool = False) -> None:
+        keyword = keyword_for_tag(tag)
+        if not keyword or keyword == "SpecificCharacterSet":
+            return
+        element = source.get_item(tag)
+        vr = _vr(element)
+        rule = (_TOP_LEVEL.get(keyword) if top else None) or MENDS.get(vr)
+        value: Any
+        try:
+            if isinstance(element, RawDataElement) and (vr in TEXT_VRS or rule is not None):
+                value = self._simple(element.value or b"", vr, rule, f"{keyword} {tag}")
+            else:
+                value = _converted(element, vr, target).value
+            if vr == "SQ":
+                value = Sequence([self._item(item) for item in value or ()])
+            target[tag] = DataElement(tag, vr, value, validation_mode=IGNORE)
+        except (ValueError, TypeError, KeyError, NotImplementedError, OverflowError) as error:
+            self.notes.append(f"{keyword} {tag}: {_quote(element.value)} can't be read ({error}): left out")
+
+    def _item(self, item: Dataset) -> Dataset:
         copy = Dataset()
         own = item.get_item(0x00080005)
-        sets = declared if own is None else declared_sets(_converted(own, "CS", copy).value)
+        sets = self.declared if own is None else declared_sets(_converted(own, "CS", copy).value)
         for tag in item.keys():  # noqa: SIM118
             if not tag.is_private:
-                _copy_element(item, tag, copy, sets, notes)
-        copies.append(copy)
-    return copies
+                _Copier(sets, self.notes).copy(item, tag, copy)
+        return copy
 
-
-def _special(keyword: str, top: bool) -> bool:
-    return top and keyword in _TOP_LEVEL
-
-
-def _simple(  # noqa: PLR0913
-    value: bytes, vr: str, keyword: str, declared: tuple[str, ...], notes: list[str], name: str, top: bool
-) -> str | list[str]:
-    text, assumed = decode_text(value, declared)
-    if assumed:
-        declaration = "\\".join(declared) or "none"
-        notes.append(f"{name}: not text of the declared character set ({declaration}); read as {assumed}")
-    rule = _TOP_LEVEL[keyword] if _special(keyword, top) else MENDS.get(vr)
-    parts = text.split("\\") if vr in MULTI_VALUED or vr in MENDS else [text]
-    if rule is not None:
-        mended = [rule(part) for part in parts]
-        changed = [(a, b) for a, b in zip(parts, mended, strict=True) if a.strip() != b]
-        notes.extend(f"{name}: {a!r} is not allowed; written " + (f"as {b!r}" if b else "empty") for a, b in changed)
-        parts = mended
-    else:
-        parts = [part.rstrip(" ") for part in parts]
-    return parts[0] if len(parts) == 1 else parts
+    def _simple(self, value: bytes, vr: str, rule: Callable[[str], str] | None, name: str) -> str | list[str]:
+        text, assumed = decode_text(value, self.declared)
+        if assumed:
+            declaration = "\\".join(self.declared) or "none"
+            self.notes.append(f"{name}: not text of the declared character set ({declaration}); read as {assumed}")
+        parts = text.split("\\") if vr in MULTI_VALUED or rule is not None else [text]
+        written = [part.rstrip(" ") if rule is None else rule(part) for part in parts]
+        for old, new in zip(parts, written, strict=True):
+            if old.strip() != new.strip():
+                self.notes.append(f"{name}: {old!r} is not allowed; written " + (f"as {new!r}" if new else "empty"))
+        return written[0] if len(written) == 1 else written
 
 
 def _vr(element: DataElement | RawDataElement) -> str:

@@ -43,4 +43,11 @@ def build_not_read(order: ResultOrder) -> Dataset:
     ]
     headers = list(order.sources.headers)
     library = [frame for frame in order.sources.frames if frame.placed][:1]
-    return build_document(order, [outcome_group(order, outcome)], outcome, statements, library, headers)
+    return build_document(
+        order,
+        groups=[outcome_group(order, outcome)],
+        outcome=outcome,
+        statements=statements,
+        library=library,
+        evidence=headers,
+    )

@@ -99,7 +99,7 @@ class ResultOrder:
     masks: Mapping[int, Mask] = field(default_factory=dict)
     geometry: Geometry | None = None
     key_slices: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
-    profile: ObjectProfile = ObjectProfile()
+    profile: ObjectProfile = field(default_factory=ObjectProfile)
     institution: str | None = None
     predecessor: PredecessorReference | None = None
 

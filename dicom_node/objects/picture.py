@@ -128,11 +128,11 @@ def render(
 
 
 def _panel(panel: Panel, window: Window, font: Font) -> Image.Image:
-    whole = _slice(panel, panel.image, (0, 0), window, font, letters=panel.letters)
-    images = [whole]
+    rows, columns = panel.image.shape
+    images = [_slice(panel, (0, 0), (rows, columns), window, font)]
     if panel.focus is not None:
-        rows, offset = _around(panel)
-        images.append(_slice(panel, rows, offset, window, font))
+        start, stop = _around(panel, panel.focus)
+        images.append(_slice(panel, start, stop, window, font))
     width = sum(image.width for image in images) + 4 * (len(images) - 1)
     height = max(image.height for image in images)
     lines = [(line, FAINT) for line in _wrap(panel.title, font, width)]
@@ -148,41 +148,26 @@ def _panel(panel: Panel, window: Window, font: Font) -> Image.Image:
     return canvas
 
 
-def _around(panel: Panel) -> tuple[NDArray[np.float32], tuple[int, int]]:
-    """The part of the slice within `CLOSE_UP` mm, or what the regions need, around the focus."""
-    assert panel.focus is not None
-    halves = []
-    for axis in (0, 1):
-        reach = CLOSE_UP / 2
-        for outline in panel.outlines:
-            where = np.nonzero(outline.mask.any(axis=1 - axis))[0]
-            if where.size and outline.mask[_clamp(panel, panel.focus)]:
-                reach = max(reach, float(np.ptp(where)) / 2 * panel.spacing[axis] * 1.3)
-        halves.append(reach)
-    reach = max(halves)
-    start, stop = [], []
-    for axis in (0, 1):
-        size = panel.image.shape[axis]
-        half = max(1, round(reach / panel.spacing[axis]))
-        centre = min(max(round(panel.focus[axis]), half), max(size - half, half))
-        start.append(max(0, centre - half))
-        stop.append(min(size, centre + half))
-    return panel.image[start[0] : stop[0], start[1] : stop[1]], (start[0], start[1])
+def _around(panel: Panel, focus: tuple[float, float]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Start and stop (row, column) of the square of `CLOSE_UP` mm around the focus; larger for a larger region."""
+    row, column = (min(max(round(f), 0), n - 1) for f, n in zip(focus, panel.image.shape, strict=True))
+    reach = CLOSE_UP / 2
+    for outline in panel.outlines:
+        if outline.mask[row, column]:
+            sides = np.ptp(np.argwhere(outline.mask), axis=0) * panel.spacing
+            reach = max(reach, float(sides.max()) / 2 * 1.3)
+    ends = []
+    for centre, size, step in zip((row, column), panel.image.shape, panel.spacing, strict=True):
+        half = max(1, round(reach / step))
+        middle = min(max(centre, half), max(size - half, half))
+        ends.append((max(0, middle - half), min(size, middle + half)))
+    (top, bottom), (left, right) = ends
+    return (top, left), (bottom, right)
 
 
-def _clamp(panel: Panel, point: tuple[float, float]) -> tuple[int, int]:
-    rows, columns = panel.image.shape
-    return min(max(round(point[0]), 0), rows - 1), min(max(round(point[1]), 0), columns - 1)
-
-
-def _slice(
-    panel: Panel,
-    values: NDArray[np.float32],
-    offset: tuple[int, int],
-    window: Window,
-    font: Font,
-    letters: tuple[str, str] = ("", ""),
-) -> Image.Image:
+def _slice(panel: Panel, start: tuple[int, int], stop: tuple[int, int], window: Window, font: Font) -> Image.Image:
+    """The part of the slice from ``start`` to ``stop`` (row, column), outlined and labelled."""
+    values = panel.image[start[0] : stop[0], start[1] : stop[1]]
     rows, columns = values.shape
     high, wide = rows * panel.spacing[0], columns * panel.spacing[1]
     scale = TILE / max(high, wide)  # pixels per mm
@@ -191,12 +176,12 @@ def _slice(
     picture = np.repeat(np.asarray(grey)[..., np.newaxis], 3, axis=2)
     labels = []
     for outline in panel.outlines:
-        part = outline.mask[offset[0] : offset[0] + rows, offset[1] : offset[1] + columns]
+        part = outline.mask[start[0] : stop[0], start[1] : stop[1]]
         if not part.any():
             continue
         grown = np.asarray(Image.fromarray(part).resize(size, Image.Resampling.NEAREST))
-        # the line runs around the region, not over its rim
-        picture[ndimage.binary_dilation(grown, iterations=2) & ~ndimage.binary_dilation(grown, iterations=1)] = OUTLINE
+        inner, outer = (ndimage.binary_dilation(grown, iterations=n) for n in (1, 2))
+        picture[outer & ~inner] = OUTLINE  # around the region, not over its rim
         labels.append((str(outline.number), np.argwhere(grown)))
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
@@ -204,7 +189,7 @@ def _slice(
         top, right = int(where[:, 0].min()), int(where[:, 1].max())
         place = (min(right + 5, size[0] - 16), max(top - 18, 0))
         draw.text(place, text, LABEL, font, stroke_width=2, stroke_fill=BLACK)
-    left, upper = letters
+    left, upper = panel.letters
     draw.text((4, size[1] // 2 - 10), left, TEXT, font, stroke_width=2, stroke_fill=BLACK)
     draw.text((size[0] // 2 - 5, 2), upper, TEXT, font, stroke_width=2, stroke_fill=BLACK)
     _scale_bar(draw, scale, size, font)

@@ -96,7 +96,7 @@ class Sources:
         if not placed:
             raise ResultError("the source headers have no Image Position (0020,0032), but the result has a grid")
         normal = np.asarray(geometry.direction[0])
-        steps = np.array([frame.position @ normal for frame in placed])  # type: ignore[operator]
+        steps = np.array([frame.position @ normal for frame in placed])
         wanted = geometry.to_mm([(k, 0, 0) for k in range(geometry.shape[0])]) @ normal
         nearest = [int(np.argmin(np.abs(steps - step))) for step in wanted]
         for k, index in enumerate(nearest):
@@ -122,7 +122,7 @@ def read_sources(paths: Sequence[Path]) -> Sources:
     """
     if not paths:
         raise ResultError("a result needs at least one source header")
-    headers, mends = [], list[str]()
+    headers, mends = list[Dataset](), list[str]()
     character_set: tuple[str, ...] = ("",)
     for path in paths:
         raw = read_header(path)

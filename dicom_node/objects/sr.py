@@ -10,7 +10,7 @@ from highdicom.sr import RelationshipTypeValues as Relation
 from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 
-from dicom_node.objects.content import Evaluation, Statement, algorithm, concept, outcome_group
+from dicom_node.objects.content import Evaluation, Group, Statement, algorithm, concept, outcome_group
 from dicom_node.objects.document import build_document, common_statements, series_used
 from dicom_node.objects.order import ResultOrder, Role, tracking_id
 from dicom_node.objects.seg import segment_numbers
@@ -20,8 +20,6 @@ from imaging import codes
 from imaging.errors import ResultError
 from imaging.images import Mask
 from imaging.reading import Finding, Measurement
-
-Group = sr.MeasurementsAndQualitativeEvaluations | sr.VolumetricROIMeasurementsAndQualitativeEvaluations
 
 
 def build_report(order: ResultOrder, segmentation: Dataset | None) -> Dataset:
@@ -39,7 +37,14 @@ def build_report(order: ResultOrder, segmentation: Dataset | None) -> Dataset:
     if segmentation is not None:
         evidence.append(segmentation)
     library = {finding.key_slice: order.key_frame(finding) for finding in findings}
-    return build_document(order, groups, outcome, _statements(order), library.values(), evidence)
+    return build_document(
+        order,
+        groups=groups,
+        outcome=outcome,
+        statements=_statements(order),
+        library=library.values(),
+        evidence=evidence,
+    )
 
 
 def _outcome(order: ResultOrder) -> list[Evaluation]:
@@ -69,13 +74,19 @@ def _statements(order: ResultOrder) -> list[Statement]:
             for a in finding.assessments
             if a.rule
         ]
-    return [(codes.CONCLUSION, reading.conclusion), *((codes.COMMENT, line) for line in lines), *common_statements(order)]
+    return [
+        (codes.CONCLUSION, reading.conclusion),
+        *((codes.COMMENT, line) for line in lines),
+        *common_statements(order),
+    ]
 
 
 def _group(order: ResultOrder, finding: Finding) -> Group:
     key = order.key_frame(finding)
     common = {
-        "tracking_identifier": sr.TrackingIdentifier(uid=order.tracking_uid(finding), identifier=tracking_id(finding)),
+        "tracking_identifier": sr.TrackingIdentifier(
+            uid=order.tracking_uid(finding), identifier=tracking_id(finding)
+        ),
         "finding_category": concept(finding.category),
         "finding_type": concept(finding.kind),
         "finding_sites": [
@@ -88,6 +99,7 @@ def _group(order: ResultOrder, finding: Finding) -> Group:
         ],
     }
     mask = order.masks.get(finding.number)
+    group: Group
     if mask is None:
         group = sr.MeasurementsAndQualitativeEvaluations(
             source_images=[_reference(sr.SourceImageForMeasurementGroup, key)], **common

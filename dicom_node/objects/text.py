@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.charset import decode_bytes, python_encoding
 
 TEXT_VRS = frozenset({"SH", "LO", "ST", "LT", "UC", "UT", "PN"})
@@ -115,7 +115,7 @@ def unencodable(dataset: Dataset, term: str) -> list[str]:
     return found
 
 
-def _texts(dataset: Dataset) -> Iterator[object]:
+def _texts(dataset: Dataset) -> Iterator[DataElement]:
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value:

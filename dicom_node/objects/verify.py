@@ -63,7 +63,12 @@ def _check_root(report: Dataset) -> Iterator[str]:
     flags = (report.get("CompletionFlag"), report.get("VerificationFlag"), report.get("PreliminaryFlag"))
     if flags != ("COMPLETE", "UNVERIFIED", "PRELIMINARY"):
         yield f"the report's flags are {flags}"
-    wanted = {"121049": "language", "121005": "observer type", "121012": "observer's UID", "121058": "procedure reported"}
+    wanted = {
+        "121049": "language",
+        "121005": "observer type",
+        "121012": "observer's UID",
+        "121058": "procedure reported",
+    }
     present = {_name(item) for item in report.get("ContentSequence", ())}
     for code, what in wanted.items():
         if code not in present:

@@ -32,6 +32,7 @@ class Wording:
     mended: str
     note: str
     replaces: str
+    whole_study: str
     image: str
     more: str
     none_shown: str
@@ -45,7 +46,8 @@ class Wording:
 
 _EN = Wording(
     research="AI, research use, not for primary diagnosis",
-    made_by="Made by {model} {version} (sha256 {sha256}, precision {precision}), pipeline {pipeline} {pipeline_version}",
+    made_by="Made by {model} {version} (sha256 {sha256}, precision {precision}), "
+    "pipeline {pipeline} {pipeline_version}",
     series_used="Series analysed: series {number} ({description}), {count} images. {analysed}",
     series_unused="Series not used: {message} [{uid}]",
     not_analysed="NOT ANALYSED. {message}",
@@ -57,6 +59,7 @@ _EN = Wording(
     mended="Header mended in the copy: {note}",
     note="Note: {note}",
     replaces="Replaces the earlier report {uid}",
+    whole_study="whole study",
     image="series {series}, image {image} (slice {slice} of {count})",
     more="{count} further finding(s) are in the report, not in this picture",
     none_shown="no image shown",
@@ -80,6 +83,7 @@ _ZH = Wording(
     mended="副本中修正的文件头：{note}",
     note="备注：{note}",
     replaces="替代先前的报告 {uid}",
+    whole_study="整个检查",
     image="序列 {series}，图像 {image}（第 {slice} 层，共 {count} 层）",
     more="另有 {count} 处发现见报告，本图未显示",
     none_shown="无图像",

@@ -44,7 +44,7 @@ def write_objects(order: ResultOrder) -> tuple[ResultObject, ...]:
         datasets, preview = _build(order)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
         # highdicom's refusals of what the nouns or the source hold
-        raise ResultError(f"study {order.reading.study_instance_uid}: no object can be made of it: {error}") from error
+        raise ResultError(f"study {order.reading.study_instance_uid}: can't be written: {error}") from error
     for dataset in datasets.values():
         settle(dataset, order)
     character_set = choose_character_set(order, list(datasets.values()))
@@ -99,6 +99,6 @@ def _check_order(order: ResultOrder) -> None:
         if not 0 <= index < len(order.frames):
             raise ResultError(f"key slice {index} isn't one of the {len(order.frames)} slices")
         if order.geometry is not None and image.shape != order.geometry.shape[1:]:
-            raise ResultError(f"key slice {index} has shape {image.shape}, the volume's slices {order.geometry.shape[1:]}")
+            raise ResultError(f"key slice {index} is {image.shape}, the volume's slices {order.geometry.shape[1:]}")
         if not np.isfinite(image).all():
             raise ResultError(f"key slice {index} holds values that aren't numbers")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from numpy.typing import NDArray
 from pydicom import dcmread
 
@@ -18,7 +18,7 @@ from dicom_node.objects.write import write_objects
 from imaging import codes
 from imaging.geometry import Geometry
 from imaging.images import Mask
-from tests.dicom_node.objects.orders import finding, not_read_order, order_for, real_volume, reading, with_slices
+from tests.dicom_node.objects.orders import finding, not_read_order, order_for, reading, real_volume, with_slices
 from tests.integration.validators import Report, known_warnings, read_report, read_segments, validate_file
 
 SLAB = "ct/lidc-0001-slab"
@@ -64,7 +64,9 @@ def test_segmentation_and_picture(order: ResultOrder, role: Role, tmp_path: Path
 
 
 @pytest.mark.data
-def test_nothing_found(order: ResultOrder, slab: tuple[list[Path], Geometry, NDArray[np.float32]], tmp_path: Path) -> None:
+def test_nothing_found(
+    order: ResultOrder, slab: tuple[list[Path], Geometry, NDArray[np.float32]], tmp_path: Path
+) -> None:
     none = replace(order, reading=reading(order.reading.study_instance_uid), masks={}, key_slices={7: slab[2][7]})
     paths = save(write_objects(none), tmp_path)
     assert set(paths) == {Role.SR, Role.PICTURE}
@@ -77,8 +79,8 @@ def test_nothing_found(order: ResultOrder, slab: tuple[list[Path], Geometry, NDA
 
 @pytest.mark.data
 def test_findings_without_masks(order: ResultOrder, tmp_path: Path) -> None:
-    """As a point detector gives them. (Beside groups with a segment, DicomSRValidator holds these for faulty ones.)"""
-    sure = tuple(replace(one, confidence=0.83) for one in order.reading.findings)
+    """As a point detector gives them; beside groups with a segment DicomSRValidator takes such for faulty."""
+    sure = (replace(order.reading.findings[0], confidence=0.83),)
     paths = save(write_objects(replace(order, masks={}, reading=replace(order.reading, findings=sure))), tmp_path)
     assert set(paths) == {Role.SR, Role.PICTURE}
     assert_clean(validate_file(paths[Role.SR]))
@@ -107,7 +109,8 @@ def chinese_copy(path: Path, target: Path, kind: str) -> Path:
     declared, codec, escape = CHINESE[kind]
     ds = dcmread(path)
     ds.SpecificCharacterSet = declared.split("\\")
-    ds.add_new(0x00100010, "UN", b"Wang^XiaoDong=" + escape + "王".encode(codec) + b"^" + escape + "小东".encode(codec))
+    ideographs = escape + "王".encode(codec) + b"^" + escape + "小东".encode(codec)
+    ds.add_new(0x00100010, "UN", b"Wang^XiaoDong=" + ideographs)
     ds.add_new(0x00081030, "UN", escape + "胸部 CT 平扫".encode(codec))
     for tag, vr in ((0x00100010, "PN"), (0x00081030, "LO")):
         ds[tag].VR = vr
@@ -159,16 +162,16 @@ def test_masks_and_measurements_come_back(order: ResultOrder, tmp_path: Path) ->
             continue
         image = images[group["ReferencedSegment"]]
         assert np.array_equal(on_grid(image, order.geometry), order.masks[one.number].to_full())
-        volume = np.count_nonzero(sitk.GetArrayViewFromImage(image)) * float(np.prod(image.GetSpacing()))
+        volume = np.count_nonzero(SimpleITK.GetArrayViewFromImage(image)) * float(np.prod(image.GetSpacing()))
         assert volume == pytest.approx(items[codes.VOLUME.value, None], rel=1e-3)
         attributes = metadata["segmentAttributes"][group["ReferencedSegment"] - 1][0]
         assert attributes["TrackingUniqueIdentifier"] == order.tracking_uid(one)
 
 
-def on_grid(image: sitk.Image, geometry: Geometry) -> NDArray[np.bool_]:
+def on_grid(image: SimpleITK.Image, geometry: Geometry) -> NDArray[np.bool_]:
     """A read-back segment on the CT's grid, each voxel put where its coordinates say."""
     full = np.zeros(geometry.shape, dtype=bool)
-    for z, y, x in np.argwhere(sitk.GetArrayViewFromImage(image)):
+    for z, y, x in np.argwhere(SimpleITK.GetArrayViewFromImage(image)):
         index = geometry.to_index(image.TransformIndexToPhysicalPoint((int(x), int(y), int(z))))
         assert np.allclose(index, np.round(index), atol=0.01)
         full[tuple(np.round(index).astype(int))] = True

@@ -67,7 +67,9 @@ def ct_header(index: int, **attributes: Any) -> Dataset:
         if value is None:
             delattr(ds, keyword)
         else:
-            setattr(ds, keyword, value)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # malformed values are given on purpose
+                setattr(ds, keyword, value)
     return ds
 
 
@@ -75,12 +77,14 @@ def write_file(ds: Dataset, path: Path) -> Path:
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tests write malformed values on purpose
+        warnings.simplefilter("ignore")
         dcmwrite(path, ds, enforce_file_format=True)
     return path
 
 
-def write_ct(folder: Path, change: Callable[[int, Dataset], None] = lambda i, ds: None, **attributes: Any) -> list[Path]:
+def write_ct(
+    folder: Path, change: Callable[[int, Dataset], None] = lambda i, ds: None, **attributes: Any
+) -> list[Path]:
     """Eight slices as files, feet first; ``change`` may alter each before it is written."""
     paths = []
     for index in range(SHAPE[0]):
@@ -145,7 +149,9 @@ def reading(study: str, findings: Sequence[Finding] = (), **changes: Any) -> Rea
     return Reading(**{**values, **changes})
 
 
-def order_for(paths: Sequence[Path], geometry: Geometry, balls: Sequence[tuple[Sequence[float], float]], **changes: Any) -> ResultOrder:
+def order_for(
+    paths: Sequence[Path], geometry: Geometry, balls: Sequence[tuple[Sequence[float], float]], **changes: Any
+) -> ResultOrder:
     """An order on files: a finding with its mask for each (centre index, radius mm)."""
     sources = read_sources(paths)
     masks = {n: ball(geometry, centre, radius) for n, (centre, radius) in enumerate(balls, start=1)}
