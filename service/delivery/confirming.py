@@ -63,7 +63,10 @@ def confirm(channel: Channel, delivery: Delivery) -> None:
     if destination.commitment and (delivery.transaction_uid is None or not destination.query):
         try:
             _ask(channel, delivery, references)
-        except PeerRefusal as error:
+        except PeerError as error:
+            # some refuse with an abort, which looks like a lost association; a C-ECHO tells if it is down instead
+            if not isinstance(error, PeerRefusal) and not channel.answers():
+                raise
             refused = f"storage commitment is refused: {error}"
         else:
             return

@@ -43,6 +43,11 @@ class DestinationQueue:
         self._silent_until: datetime | None = None
         self._suspect: int | None = None
 
+    @property
+    def name(self) -> str:
+        """The destination's name."""
+        return self.channel.destination.name
+
     def step(self) -> bool:
         """Send or confirm the oldest delivery that is due. False when none is, or while the destination backs off."""
         channel = self.channel
@@ -57,10 +62,9 @@ class DestinationQueue:
             (send if delivery.state is State.PENDING else confirm)(channel, delivery)
         except PeerError as error:
             self._judge(delivery, error)
-        except Exception as error:
-            # a row that trips over a defect must not hold up those behind it
-            self._postpone(delivery, f"unexpected {type(error).__name__}; the log says where")
-            raise
+        except Exception as error:  # noqa: BLE001 - a row that trips over a defect must not hold up those behind it
+            until = self.survive(error)
+            self._postpone(delivery, f"unexpected {type(error).__name__}; the log says where", after=until)
         else:
             self._recover()
         return True
@@ -73,6 +77,13 @@ class DestinationQueue:
         wait = self.channel.backoff.wait(self._failures, now - self._failing_since, self.channel.draw())
         self._silent_until = now + wait
         return self._silent_until
+
+    def survive(self, error: Exception) -> datetime:
+        """Log and count what nobody expected, and back off; until when."""
+        name, where = type(error).__name__, _where(error)
+        log.critical("delivery failed unexpectedly", error=name, where=where, destination=self.name)
+        self.channel.event("unexpected", error=name)
+        return self.back_off()
 
     def _recover(self) -> None:
         self._failures, self._failing_since, self._silent_until, self._suspect = 0, None, None, None
@@ -93,13 +104,15 @@ class DestinationQueue:
         until = self.back_off()
         with self.channel.engine.begin() as connection:
             explain(connection, delivery, f"{error}; next attempt at {until:%Y-%m-%d %H:%M:%S} UTC")
-        name = self.channel.destination.name
         self.channel.event("unreachable")
-        log.warning("destination backs off", destination=name, failures=self._failures, until=until.isoformat())
+        log.warning("destination backs off", destination=self.name, failures=self._failures, until=until.isoformat())
 
-    def _postpone(self, delivery: Delivery, comment: str) -> None:
+    def _postpone(self, delivery: Delivery, comment: str, after: datetime | None = None) -> None:
+        """Let others overtake; ``after``: until when the destination is silent, so that they have time to."""
+        now = self.channel.clock()
+        at = self.channel.retry_at(delivery) + ((after or now) - now)
         with self.channel.engine.begin() as connection:
-            postpone(connection, delivery, self.channel.retry_at(delivery), comment)
+            postpone(connection, delivery, at, comment)
 
 
 class DeliveryService:
@@ -163,8 +176,9 @@ class DeliveryService:
     def start(self) -> None:
         """Begin to deliver."""
         for queue, wake in zip(self._queues, self._wakes, strict=True):
-            name = f"delivery-{queue.channel.destination.name}"
-            thread = threading.Thread(target=self._run, args=(queue, wake), name=name, daemon=True)
+            thread = threading.Thread(
+                target=self._run, args=(queue, wake), name=f"delivery-{queue.name}", daemon=True
+            )
             thread.start()
             self._threads.append(thread)
 
@@ -186,10 +200,7 @@ class DeliveryService:
             try:
                 busy = queue.step()
             except Exception as error:  # noqa: BLE001 - the thread is all that this destination has: it goes on, later
-                name, where = type(error).__name__, _where(error)
-                log.critical("delivery failed unexpectedly", error=name, where=where, destination=_name(queue))
-                queue.back_off()
-                queue.channel.event("unexpected", error=name)
+                queue.survive(error)
                 busy = False
             if not busy:
                 wake.wait(self._poll_seconds)
@@ -204,10 +215,6 @@ def _remote(destination: DestinationSettings) -> RemoteAE:
         connect_seconds=destination.timeout_seconds,
         answer_seconds=destination.timeout_seconds,
     )
-
-
-def _name(queue: DestinationQueue) -> str:
-    return queue.channel.destination.name
 
 
 def _where(error: BaseException) -> str:

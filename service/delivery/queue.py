@@ -190,7 +190,7 @@ def record_attempt(
 def identity_checked(connection: Connection, delivery: Delivery, now: datetime, note: str) -> None:
     """The archive's study is the source's study, as far as both say.
 
-    ``note`` says why they could not be compared. That stands in the audit, as the row's comment soon tells other things.
+    ``note`` says why they could not be compared. It stands in the audit, as the comment soon tells other things.
     """
     _change(connection, delivery, State.PENDING, identity_checked_at=now, comment=note)
     if note:

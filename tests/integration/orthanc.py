@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import signal
@@ -25,6 +26,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def dataset_digest(file: bytes) -> str:
+    """sha256 of the dataset bytes of a Part 10 file: what follows the file meta, whose length stands at byte 140."""
+    return hashlib.sha256(file[144 + int.from_bytes(file[140:144], "little") :]).hexdigest()
 
 
 @dataclass

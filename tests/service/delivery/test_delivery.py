@@ -321,6 +321,37 @@ def test_refused_commitment_without_query_says_that_it_cannot_be_confirmed(
     assert waits[-1] > 3 * waits[0]
 
 
+def test_an_abort_on_the_request_is_a_refusal_if_the_archive_is_still_there(house: House) -> None:
+    peer = Peer(with_commitment=True, aborts_on="request")
+    try:
+        key = house.add(1, "pacs")
+        steps(house.service(peer.destination(query=False, commitment=True)))
+    finally:
+        peer.stop()
+    row = house.row(key)
+    assert (row.state, row.transaction_uid) == ("sent", None)
+    assert "can't be confirmed: storage commitment is refused" in row.comment
+
+
+def test_an_archive_that_is_gone_when_commitment_is_due_is_asked_when_it_is_back(
+    house: House, start_archive: StartArchive, our_scp: tuple[str, int]
+) -> None:
+    archive = start_archive(commitment=True, known_aes={"RAYSIGHT": our_scp})
+    place = destination(archive, commitment=True, query=False)
+    key = house.add(1, "pacs")
+    service = house.service(place)
+    service.queues[0].step()
+    archive.stop()
+    steps(service)
+    row = house.row(key)
+    assert (row.state, row.transaction_uid) == ("sent", None)
+    assert "can't be reached" in row.comment
+    start_archive(commitment=True, known_aes={"RAYSIGHT": our_scp}, port=place.port)
+    house.clock.advance(seconds=2)
+    steps(service)
+    wait_for(lambda: house.state(key) is State.CONFIRMED)
+
+
 def test_commitment_reported_on_the_same_association(house: House) -> None:
     peer = Peer(with_commitment=True)
     try:
@@ -426,6 +457,9 @@ class Peer:
 
     def _commit(self, event: evt.Event) -> tuple[int, None]:
         asked, assoc = event.action_information, event.assoc
+        if self.aborts_on == "request":
+            assoc.abort()
+            return 0x0000, None
 
         def report() -> None:
             done = Dataset()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from dicom_node.network.archive import FakeArchive
@@ -62,6 +63,19 @@ def test_a_row_that_trips_over_a_defect_neither_kills_the_thread_nor_blocks_the_
     assert "test_service.py" in line["where"]
     assert "must not be logged" not in str(logs)
     assert ("unexpected", {"destination": "pacs", "error": "ZeroDivisionError"}) in house.events
+
+
+def test_a_thread_outlives_a_database_that_fails(house: House, start_archive: StartArchive) -> None:
+    service = house.service(destination(start_archive()), clock=utc_now, poll_seconds=0.05)
+    key = house.add(1, "pacs")
+    house.change(text("ALTER TABLE deliveries RENAME TO elsewhere"))
+    service.start()
+    try:
+        wait_for(lambda: any(name == "unexpected" for name, _ in house.events))
+        house.change(text("ALTER TABLE elsewhere RENAME TO deliveries"))
+        wait_for(lambda: house.state(key) is State.CONFIRMED)
+    finally:
+        service.stop()
 
 
 def test_a_missing_result_file_postpones_its_row_only(house: House, start_archive: StartArchive) -> None:
