@@ -1,10 +1,8 @@
 """Rows of `deliveries`: one reading's objects to one destination.
 
-pending --sent--> sent --confirmed
-   ^  \\            |
-   |   refused     | not there, or commitment failed
-   |     v         v
-unpark- parked   pending (sent again)
+pending -> sent -> confirmed        the archive took it; a commitment or a query proved it
+pending -> parked -> pending        refused, or another patient's study; a person let it go again (`unpark`)
+sent -> pending                     not there, or commitment failed: sent again
 
 Functions take a connection inside the caller's transaction. Each change names the state it starts from, so what
 another process decided meanwhile is never undone.
