@@ -68,7 +68,7 @@ SOFTWARE_FAILURE = Code("111218", "DCM", "Software Failure")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
 SOURCES: dict[Code, str] = {
-    CHEST: "PS3.16 annex L (body parts), SNOMED CT 51185008 |Thoracic structure|, of which Chest is a synonym",
+    CHEST: "SNOMED CT 51185008 |Thoracic structure|, SRT T-D3000; Chest in PS3.16 CID 4031 of earlier editions",
     QUALITATIVE_EVALUATIONS: "PS3.16 TID 1500 Measurement Report, UMLS concept C0034375",
     REASON: "SNOMED CT International Edition, observable entity 410666004 |Reason|",
 }

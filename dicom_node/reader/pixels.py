@@ -7,6 +7,7 @@ one, 0.4 s; JPEG 2000 and RLE alike), so frames are decoded one after the other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ _TAIL = 16  # encoders pad behind it with 00 or FF
 def load_pixels(path: Path, instance: InstanceInfo, series: SeriesInfo) -> Dataset:
     """One instance with its pixel data, checked to be monochrome and as long as its header says.
 
+    To be called within `hostile`.
+
     Raises
     ------
     ImageError
@@ -88,24 +91,30 @@ def load_pixels(path: Path, instance: InstanceInfo, series: SeriesInfo) -> Datas
     return ds
 
 
-def stored_values(
-    ds: Dataset, indices: Sequence[int], instance: InstanceInfo, series: SeriesInfo
-) -> Iterator[NDArray[Any]]:
+def stored_values(ds: Dataset, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
     """The frames ``indices`` (from 0), each [row, column] of integers as stored, one after the other.
 
-    Raises
-    ------
-    ImageError
-        UNDECODABLE, naming the instance.
+    To be called within `hostile`.
     """
     syntax = ds.file_meta.TransferSyntaxUID
+    if syntax == JPEGExtended12Bit and (integer(ds, "BitsStored") or 0) > 8:
+        yield from _jpeg_extended_12(ds, indices)
+    else:
+        yield from iter_pixels(ds, raw=True, indices=list(indices), decoding_plugin=_PLUGINS.get(syntax, ""))
+
+
+@contextmanager
+def hostile(instance: InstanceInfo, series: SeriesInfo) -> Iterator[None]:
+    """Whatever is raised while an instance's elements and pixels are followed means UNDECODABLE.
+
+    Each codec raises its own kinds, pydicom a dozen; to the caller they all say that these pixels can't be had.
+    """
     try:
-        if syntax == JPEGExtended12Bit and (integer(ds, "BitsStored") or 0) > 8:
-            yield from _jpeg_extended_12(ds, indices)
-        else:
-            yield from iter_pixels(ds, raw=True, indices=list(indices), decoding_plugin=_PLUGINS.get(syntax, ""))
-    except Exception as error:  # each codec raises its own kinds; all mean that these pixels can't be had
-        detail = f"{UID(syntax).name}: {type(error).__name__}: {error}"
+        yield
+    except ImageError:
+        raise
+    except Exception as error:
+        detail = f"{UID(instance.transfer_syntax_uid).name}: {type(error).__name__}: {error}"
         raise undecodable(series, instance, detail) from error
 
 

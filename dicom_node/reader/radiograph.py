@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from dicom_node.reader.pixels import load_pixels, stored_values, undecodable
+from dicom_node.reader.pixels import hostile, load_pixels, stored_values, undecodable
 from dicom_node.reader.rescale import rescale_of
 from dicom_node.reader.values import integer, items, numbers, text
 from imaging.images import Radiograph, SliceSource, SpacingKind
@@ -29,18 +29,19 @@ def build_radiograph(instance: InstanceInfo, series: SeriesInfo, path: Path) -> 
     """
     if len(instance.frames) > 1:
         raise undecodable(series, instance, f"it has {len(instance.frames)} frames; a radiograph has one")
-    ds = load_pixels(path, instance, series)
-    stored = next(iter(stored_values(ds, [0], instance, series)))
+    with hostile(instance, series):
+        return _decoded(load_pixels(path, instance, series), instance, series)
+
+
+def _decoded(ds: Dataset, instance: InstanceInfo, series: SeriesInfo) -> Radiograph:
+    stored = next(stored_values(ds, [0]))
     bits = integer(ds, "BitsStored") or 8 * stored.itemsize
     signed = integer(ds, "PixelRepresentation") == 1
     bounds = np.array([-(2 ** (bits - 1)), 2 ** (bits - 1) - 1] if signed else [0, 2**bits - 1])
     notes = []
     lut = items(ds, "ModalityLUTSequence")
     if lut:
-        try:
-            values, ends = _look_up(lut[0], stored, signed=signed)
-        except (ValueError, IndexError, AttributeError, TypeError) as error:
-            raise undecodable(series, instance, f"its Modality LUT (0028,3000) is malformed ({error})") from error
+        values, ends = _look_up(lut[0], stored, signed=signed)
     else:
         rescale = rescale_of(ds, 0)
         slope, intercept = (1.0, 0.0) if rescale is None else (rescale.slope, rescale.intercept)
@@ -78,6 +79,8 @@ def _spacing(ds: Dataset) -> tuple[tuple[float, float] | None, SpacingKind]:
 
 def _look_up(lut: Dataset, stored: NDArray[Any], *, signed: bool) -> tuple[NDArray[Any], NDArray[Any]]:
     """Values through a Modality LUT (PS3.3 C.11.1.1), and the range its entries may take."""
+    if "LUTDescriptor" not in lut or "LUTData" not in lut:
+        raise ValueError("the Modality LUT (0028,3000) lacks its descriptor or data")
     count, first, bits = (int(v) for v in lut.LUTDescriptor)
     if not signed and first < 0:
         first += 2**16
@@ -88,6 +91,6 @@ def _look_up(lut: Dataset, stored: NDArray[Any], *, signed: bool) -> tuple[NDArr
         data = np.frombuffer(data, dtype=("<u2" if lut.original_encoding[1] else ">u2") if wide else np.uint8)
     entries = np.asarray(data, dtype=np.int64)[: count or 2**16]
     if not entries.size or bits not in range(8, 17):
-        raise ValueError(f"{entries.size} entries of {bits} bits")
+        raise ValueError(f"the Modality LUT (0028,3000) has {entries.size} entries of {bits} bits")
     index = np.clip(stored.astype(np.int64) - first, 0, entries.size - 1)
     return entries[index].astype(np.float64), np.array([0.0, 2.0**bits - 1])

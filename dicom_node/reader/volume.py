@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from dicom_node.reader.pixels import label, load_pixels, stored_values, undecodable
+from dicom_node.reader.pixels import hostile, label, load_pixels, stored_values, undecodable
 from dicom_node.reader.rescale import FILL_HU, padding_of, rescale_of
 from dicom_node.reader.stack import PlacedFrame, check_stack, ordered_frames
+from dicom_node.reader.values import text
 from imaging.errors import ImageError
 from imaging.geometry import Geometry
 from imaging.images import SliceSource, Volume
@@ -122,13 +123,15 @@ def _decoded(
         by_instance[frames[place].instance.sop_instance_uid].append(place)
     for wanted in by_instance.values():
         instance = frames[wanted[0]].instance
-        ds = load_pixels(path_of(instance.blob), instance, series)
-        if instance.modality == "CT" and ds.PhotometricInterpretation != "MONOCHROME2":
-            detail = f"Photometric Interpretation (0028,0004) is {ds.PhotometricInterpretation}, not MONOCHROME2"
-            raise undecodable(series, instance, detail)
-        stored = stored_values(ds, [frames[p].index for p in wanted], instance, series)
-        for place, values in zip(wanted, stored, strict=True):
-            yield _slice(series, frames[place], place, values, ds)
+        with hostile(instance, series):
+            ds = load_pixels(path_of(instance.blob), instance, series)
+            photometric = text(ds, "PhotometricInterpretation")
+            if instance.modality == "CT" and photometric != "MONOCHROME2":
+                detail = f"Photometric Interpretation (0028,0004) is {photometric}, not MONOCHROME2"
+                raise undecodable(series, instance, detail)
+            stored = stored_values(ds, [frames[p].index for p in wanted])
+            for place, values in zip(wanted, stored, strict=True):
+                yield _slice(series, frames[place], place, values, ds)
 
 
 def _slice(series: SeriesInfo, frame: PlacedFrame, place: int, stored: NDArray[Any], ds: Dataset) -> _Slice:
