@@ -122,7 +122,7 @@ class StoreSCP:
             swept = sweep(self._blobs.scratch)
             self._server = ae.make_server(
                 self._bind,
-                contexts=self._contexts,
+                contexts=_SharedContexts(self._contexts),
                 evt_handlers=[
                     (evt.EVT_REQUESTED, self._requested),
                     (evt.EVT_REJECTED, self._rejected),
@@ -292,6 +292,13 @@ class StoreSCP:
         cast(SpoolingDIMSE, assoc.dimse).sweep()
         if _calling_ae(assoc) in self._activity:
             self._activity[_calling_ae(assoc)] = datetime.now(UTC)
+
+
+class _SharedContexts(list[PresentationContext]):
+    """pynetdicom copies all contexts deeply for every association (as long as ten images take) and changes none."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _SharedContexts:
+        return self
 
 
 def _calling_ae(assoc: Association) -> str:
