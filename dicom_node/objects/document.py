@@ -100,11 +100,10 @@ def build_document(
 
 
 def common_statements(order: ResultOrder) -> list[Statement]:
-    """What every report says, read or not: what it is, who made it, what was not used, what was mended."""
+    """What every report says, read or not: who made it, what was not used, what was mended."""
     words, reading = wording(order.profile.language), order.reading
     model = reading.model
     lines = [
-        words.research,
         words.made_by.format(
             model=model.name,
             version=model.version,

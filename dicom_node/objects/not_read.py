@@ -38,6 +38,7 @@ def build_not_read(order: ResultOrder) -> Dataset:
     words = wording(order.profile.language)
     statements: list[Statement] = [
         (codes.CONCLUSION, words.not_analysed.format(message=reading.reason.message)),
+        (codes.COMMENT, words.research),
         *([(codes.COMMENT, reading.conclusion)] if reading.conclusion else []),
         *common_statements(order),
     ]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dicom_node.objects.order import ResultOrder, tracking_id
+from dicom_node.objects.order import ResultOrder
 from dicom_node.objects.picture import Outline, Panel, Window, render
 from dicom_node.objects.sources import Frame
 from dicom_node.objects.wording import Wording, wording
@@ -119,7 +119,8 @@ def _letter(direction: tuple[float, float, float]) -> str:
 
 
 def _line(finding: Finding, words: Wording) -> str:
-    parts = [f"{finding.number}  {words.term(finding.kind.meaning)}: {finding.place or _site(finding, words)}"]
+    kind, place = words.term(finding.kind.meaning), finding.place or _site(finding, words)
+    parts = [words.label.format(number=finding.number, kind=kind, place=place)]
     parts += [f"{_name(m, words)} {_value(m)}" for m in finding.measurements]
     parts += [f"{words.term(a.concept.meaning)} {words.term(a.value.meaning)}" for a in finding.assessments]
     if finding.confidence is not None:
@@ -129,12 +130,14 @@ def _line(finding: Finding, words: Wording) -> str:
 
 def _site(finding: Finding, words: Wording) -> str:
     side = f"{words.term(finding.laterality.meaning)} " if finding.laterality else ""
-    return f"{side}{words.term(finding.site.meaning)}".lower() or tracking_id(finding)
+    return f"{side}{words.term(finding.site.meaning)}".lower()
 
 
 def _name(measurement: Measurement, words: Wording) -> str:
     name = words.term(measurement.concept.meaning)
-    return f"{words.term(measurement.derivation.meaning)} {name}" if measurement.derivation else name
+    if measurement.derivation is None:
+        return name
+    return words.derived.format(derivation=words.term(measurement.derivation.meaning), name=name)
 
 
 def _value(measurement: Measurement) -> str:

@@ -201,9 +201,10 @@ def _scale_bar(draw: ImageDraw.ImageDraw, scale: float, size: tuple[int, int], f
     length = max(mm for mm in (1, 5, 10, 50, 100) if mm == 1 or mm * scale <= size[0] / 3)
     right, bottom = size[0] - 10, size[1] - 10
     left = right - round(length * scale)
-    draw.line([(left, bottom), (right, bottom)], TEXT, 2)
-    for x in (left, right):
-        draw.line([(x, bottom - 4), (x, bottom + 4)], TEXT, 2)
+    for colour, width in ((BLACK, 6), (TEXT, 2)):
+        draw.line([(left, bottom), (right, bottom)], colour, width)
+        for x in (left, right):
+            draw.line([(x, bottom - 4), (x, bottom + 4)], colour, width)
     label = f"{length} mm"
     draw.text((right - font.getlength(label), bottom - 26), label, TEXT, font, stroke_width=2, stroke_fill=BLACK)
 

@@ -56,6 +56,7 @@ def _statements(order: ResultOrder) -> list[Statement]:
     words, reading = wording(order.profile.language), order.reading
     said = words.marks if reading.findings else words.nothing_found
     lines = [
+        words.research,
         said.format(count=len(reading.findings), model=reading.model.name, version=reading.model.version),
         series_used(order, words),
     ]

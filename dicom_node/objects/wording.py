@@ -34,6 +34,8 @@ class Wording:
     replaces: str
     whole_study: str
     image: str
+    label: str
+    derived: str
     more: str
     none_shown: str
     no_description: str
@@ -48,11 +50,11 @@ _EN = Wording(
     research="AI, research use, not for primary diagnosis",
     made_by="Made by {model} {version} (sha256 {sha256}, precision {precision}), "
     "pipeline {pipeline} {pipeline_version}",
-    series_used="Series analysed: series {number} ({description}), {count} images. {analysed}",
+    series_used="Analysed: series {number} ({description}), {count} images. {analysed}",
     series_unused="Series not used: {message} [{uid}]",
     not_analysed="NOT ANALYSED. {message}",
     nothing_found="No mark above threshold by {model} {version}. This does not exclude disease.",
-    marks="{count} mark(s) above threshold by {model} {version}. Structures without a mark are not excluded.",
+    marks="{count} mark(s) above threshold by {model} {version}. Disease without a mark is not excluded.",
     place="{name}: {place}",
     rule="{name}, {concept} = {value}: {rule}",
     uncertainty="{name}, {concept}: measurement uncertainty ± {error:g} {unit}",
@@ -61,6 +63,8 @@ _EN = Wording(
     replaces="Replaces the earlier report {uid}",
     whole_study="whole study",
     image="series {series}, image {image} (slice {slice} of {count})",
+    label="{number}  {kind}: {place}",
+    derived="{derivation} {name}",
     more="{count} further finding(s) are in the report, not in this picture",
     none_shown="no image shown",
     no_description="no description",
@@ -72,11 +76,11 @@ _EN = Wording(
 _ZH = Wording(
     research="AI 结果，仅供科研使用，不作为主要诊断依据",
     made_by="由 {model} {version} 生成（sha256 {sha256}，精度 {precision}），流程 {pipeline} {pipeline_version}",
-    series_used="已分析序列：序列 {number}（{description}），{count} 幅图像。{analysed}",
+    series_used="已分析：序列 {number}（{description}），{count} 幅图像。{analysed}",
     series_unused="未使用的序列：{message} [{uid}]",
     not_analysed="未分析。{message}",
-    nothing_found="{model} {version} 未标出高于阈值的病灶。不能排除病变。",
-    marks="{model} {version} 标出 {count} 处高于阈值的病灶。未标出之处不能排除病变。",
+    nothing_found="{model} {version} 无高于阈值的标记。不能排除病变。",
+    marks="{model} {version} 给出 {count} 处高于阈值的标记。无标记之处不能排除病变。",
     place="{name}：{place}",
     rule="{name}，{concept} = {value}：{rule}",
     uncertainty="{name}，{concept}：测量不确定度 ± {error:g} {unit}",
@@ -85,6 +89,8 @@ _ZH = Wording(
     replaces="替代先前的报告 {uid}",
     whole_study="整个检查",
     image="序列 {series}，图像 {image}（第 {slice} 层，共 {count} 层）",
+    label="{number}  {kind}：{place}",
+    derived="{derivation}{name}",
     more="另有 {count} 处发现见报告，本图未显示",
     none_shown="无图像",
     no_description="无描述",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from pydicom import Dataset
 
@@ -40,6 +42,18 @@ def write_objects(order: ResultOrder) -> tuple[ResultObject, ...]:
         our own check.
     """
     _check_order(order)
+    with warnings.catch_warnings():
+        # highdicom and pydicom warn about values of the source that are carried over on purpose (a name of one
+        # part), and quote them: patient data that must not reach a log
+        warnings.simplefilter("ignore", UserWarning)
+        objects = _write(order)
+    problems = check_objects(objects)
+    if problems:
+        raise ResultError(f"study {order.reading.study_instance_uid}: {'; '.join(problems)}")
+    return objects
+
+
+def _write(order: ResultOrder) -> tuple[ResultObject, ...]:
     try:
         datasets, preview = _build(order)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
@@ -48,11 +62,7 @@ def write_objects(order: ResultOrder) -> tuple[ResultObject, ...]:
     for dataset in datasets.values():
         settle(dataset, order)
     character_set = choose_character_set(order, list(datasets.values()))
-    objects = tuple(_finish(role, dataset, character_set, preview) for role, dataset in datasets.items())
-    problems = check_objects(objects)
-    if problems:
-        raise ResultError(f"study {order.reading.study_instance_uid}: {'; '.join(problems)}")
-    return objects
+    return tuple(_finish(role, dataset, character_set, preview) for role, dataset in datasets.items())
 
 
 def _build(order: ResultOrder) -> tuple[dict[Role, Dataset], bytes | None]:

@@ -113,7 +113,7 @@ def test_a_report_says_all_it_must(tmp_path: Path) -> None:
     for part in (
         "AI, research use, not for primary diagnosis",
         "Marks to be looked at by a radiologist",
-        "series 3 (Lung 2.5), 8 images. Both lungs.",
+        "Analysed: series 3 (Lung 2.5), 8 images. Both lungs.",
         "series 1 (Scout) is a localizer [1.2.3.4]",
         "lung-nodule-classical 0.1.0 (sha256 0000",
         "pipeline lung_nodule 0.1.0",
@@ -372,6 +372,14 @@ def test_a_written_time_in_any_zone_is_the_same_time(tmp_path: Path) -> None:
     elsewhere = replace(order, written_at=order.written_at.astimezone(timezone(timedelta(hours=-9))))
     assert [i.data for i in write_objects(order)] == [i.data for i in write_objects(elsewhere)]
     assert order.local_time.utcoffset() == BEIJING.utcoffset(None)
+
+
+def test_a_name_of_one_part_is_kept_and_quoted_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    paths = write_ct(tmp_path, SpecificCharacterSet="GB18030", PatientName="王小东")
+    with caplog.at_level("DEBUG"):
+        for ds in parsed(order_for(paths, ct_geometry(), [((3, 30, 20), 4.0)])).values():
+            assert ds.PatientName == "王小东"
+    assert "王小东" not in caplog.text
 
 
 def test_mends_are_declared_in_the_report(tmp_path: Path) -> None:
