@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -42,7 +43,7 @@ def request_commitment(
     Raises
     ------
     PeerRefusal
-        When the peer doesn't offer the service, or not to us.
+        When the peer doesn't offer the service, or not to us; also when it ends the association instead of answering.
     PeerError
         When it can't be reached or doesn't answer.
     """
@@ -58,10 +59,14 @@ def request_commitment(
     request.ReferencedSOPSequence = [_reference(reference) for reference in references]
     context = build_context(StorageCommitmentPushModel, list(UNCOMPRESSED))
     with associate(remote, calling_ae, [context], [(evt.EVT_N_EVENT_REPORT, take_report)]) as assoc:
+        asked = time.monotonic()
         status, _ = assoc.send_n_action(request, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
         if "Status" not in status:
-            if assoc.is_aborted:  # Orthanc's way to say that it doesn't know our AE title
-                raise PeerRefusal(f"{remote} aborted on a commitment request; does it know {calling_ae}?")
+            # Orthanc says in this way that it doesn't know our AE title
+            if time.monotonic() - asked < remote.answer_seconds:
+                raise PeerRefusal(
+                    f"{remote} ended the association on a commitment request; does it know {calling_ae}?"
+                )
             raise lost(remote, "asking for storage commitment")
         if status.Status != 0x0000:
             raise refusal(remote, "a storage commitment request", status)

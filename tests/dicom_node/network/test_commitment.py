@@ -19,7 +19,7 @@ from dicom_node.network.find import InstanceReference
 from dicom_node.network.peers import Peer, RemoteAE
 from dicom_node.network.store import send_files
 from dicom_node.spool.log import Committed, read_log
-from imaging.errors import HeaderError, PeerRefusal
+from imaging.errors import HeaderError, PeerError, PeerRefusal
 
 ARCHIVE_PEER = (Peer("ARCHIVE", ("127.0.0.1",)),)
 
@@ -85,6 +85,30 @@ def test_an_archive_that_does_not_know_us(archive: FakeArchive) -> None:
     with pytest.raises(PeerRefusal, match="0x0110 to a storage commitment request") as caught:
         request_commitment(archive.remote, "RAYSIGHT", "1.2.3", [reference("1.9.1")], lambda report: None)
     assert caught.value.status == 0x0110
+
+
+@pytest.mark.parametrize(("silent", "error"), [(False, PeerRefusal), (True, PeerError)])
+def test_an_archive_that_hangs_up_or_falls_silent(silent: bool, error: type[PeerError]) -> None:
+    over = threading.Event()
+
+    def commit(event: evt.Event) -> tuple[int, None]:
+        if silent:
+            over.wait(10)
+        else:
+            event.assoc.abort()
+        return 0x0000, None
+
+    ae = AE("ARCHIVE")
+    ae.add_supported_context(StorageCommitmentPushModel)
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_N_ACTION, commit)])
+    remote = RemoteAE("ARCHIVE", *server.server_address, answer_seconds=0.5)
+    try:
+        with pytest.raises(PeerError) as caught:
+            request_commitment(remote, "RAYSIGHT", "1.2.3", [reference("1.9.1")], lambda report: None)
+    finally:
+        over.set()
+        server.shutdown()
+    assert type(caught.value) is error
 
 
 def test_an_archive_without_commitment(tmp_path: Path) -> None:
