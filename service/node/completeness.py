@@ -111,7 +111,7 @@ class Completeness:
             answer = series_counts(remote, self.settings.node.ae_title, study.study_instance_uid)
         except PeerError as error:
             log.warning("source can't be asked", source=source_ae, problem=str(error))
-            return
+            answer = {}
         if answer.keys() - {s.series_instance_uid for s in study.series}:
             return  # it has a series that may be better and may be on its way: only quiet settles that
         now = datetime.now(UTC)

@@ -74,10 +74,16 @@ def _why(reason: Reason | None) -> dict[str, str | None]:
 
 
 def begin(connection: Connection, key: str) -> int:
-    """Mark a reading as begun; how often it was begun, this time included."""
+    """Mark a reading as begun; how often it was begun, this time included.
+
+    One that has ended stays as it is: a worker that died right after the last step begins it once more and finds every
+    step done.
+    """
     r = tables.readings
     connection.execute(
-        update(r).where(r.c.key == key).values(state=READING, starts=r.c.starts + 1, started_at=datetime.now(UTC))
+        update(r)
+        .where(r.c.key == key, r.c.state.in_(OPEN))
+        .values(state=READING, starts=r.c.starts + 1, started_at=datetime.now(UTC))
     )
     return int(connection.execute(select(r.c.starts).where(r.c.key == key)).scalar_one())
 

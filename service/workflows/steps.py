@@ -35,14 +35,19 @@ class Stopwatch:
     """Seconds by stage."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    _within: float = 0.0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        begun = perf_counter()
+        """Time a stage; what stages inside it take is theirs alone."""
+        begun, outer = perf_counter(), self._within
+        self._within = 0.0
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - begun
+            spent = perf_counter() - begun
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent - self._within
+            self._within = outer + spent
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,8 @@ class Reader:
     def _interpret(self, request: ReadingRequest, pipeline: Pipeline, watch: Stopwatch) -> PipelineResult:
         if isinstance(request.answer, Refusal):
             return unread(request, pipeline, ReadingStatus.NOT_READ, request.answer.reason)
-        with watch.stage("decode"):
-            images = load_images(request.answer.series, self.path_of)
+        with watch.stage("volume"):
+            images = load_images(request.answer.series, self.path_of, stage=watch.stage)
         with watch.stage("read"):
             return pipeline.read(images, request.answer, self.engine)
 
