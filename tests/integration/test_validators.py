@@ -18,7 +18,17 @@ from dicom_node.objects.write import write_objects
 from imaging import codes
 from imaging.geometry import Geometry
 from imaging.images import Mask
-from tests.dicom_node.objects.orders import finding, not_read_order, order_for, reading, real_volume, with_slices
+from tests.dicom_node.objects.orders import (
+    ct_geometry,
+    finding,
+    not_read_order,
+    order_for,
+    reading,
+    real_volume,
+    small_order,
+    with_slices,
+    write_enhanced,
+)
 from tests.integration.validators import Report, known_warnings, read_report, read_segments, validate_file
 
 SLAB = "ct/lidc-0001-slab"
@@ -184,6 +194,12 @@ def evaluated(group: dict[str, object]) -> set[str]:
     return {row["conceptValue"]["CodeValue"] for row in rows if isinstance(row["conceptValue"], dict)}
 
 
+def test_enhanced_source(tmp_path: Path) -> None:
+    order = order_for([write_enhanced(tmp_path)], ct_geometry(), [((3, 30, 20), 4.0), ((6, 20, 30), 3.0)])
+    for path in save(write_objects(order), tmp_path).values():
+        assert_clean(validate_file(path))
+
+
 def test_every_known_warning_has_its_cause() -> None:
     known = known_warnings()
     assert known
@@ -191,8 +207,6 @@ def test_every_known_warning_has_its_cause() -> None:
 
 
 def test_overlapping_masks_are_kept_apart(tmp_path: Path) -> None:
-    from tests.dicom_node.objects.orders import small_order
-
     order = small_order(tmp_path)
     geometry = order.geometry
     assert geometry is not None

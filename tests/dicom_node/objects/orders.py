@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from highdicom import legacy
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
@@ -92,6 +93,16 @@ def write_ct(
         change(index, ds)
         paths.append(write_file(ds, folder / f"{index}.dcm"))
     return paths
+
+
+def write_enhanced(folder: Path) -> Path:
+    """The eight slices as one enhanced multi-frame CT, head first."""
+    datasets = [dcmread(path) for path in write_ct(folder)]
+    for ds in datasets:
+        ds.AcquisitionNumber = 1
+    path = folder / "enhanced.dcm"
+    legacy.LegacyConvertedEnhancedCTImage(datasets[::-1], "1.2.3.9", 7, "1.2.3.10", 1).save_as(path)
+    return path
 
 
 def ct_geometry() -> Geometry:

@@ -34,6 +34,7 @@ from tests.dicom_node.objects.orders import (
     reading,
     small_order,
     write_ct,
+    write_enhanced,
 )
 
 
@@ -160,6 +161,14 @@ def test_not_read_says_why(tmp_path: Path, kind: ReasonKind, code: codes.Code) -
     assert "No mark" not in texts(report)
 
 
+def test_not_read_for_want_of_geometry(tmp_path: Path) -> None:
+    bare = dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"))
+    paths = write_ct(tmp_path, Manufacturer=None, FrameOfReferenceUID=None, **bare)
+    report = parsed(not_read_order(paths, ReasonKind.MISSING_GEOMETRY))[Role.SR]
+    assert items(report, "111028") == []  # an image library would claim a place
+    assert items(report, codes.REASON.value)[0].ConceptCodeSequence[0].CodeValue == "110521"
+
+
 def test_failed_is_another_outcome_than_not_attempted(tmp_path: Path) -> None:
     order = not_read_order(write_ct(tmp_path), ReasonKind.SOFTWARE_FAILURE)
     report = parsed(replace(order, reading=replace(order.reading, status=ReadingStatus.FAILED)))[Role.SR]
@@ -281,21 +290,8 @@ def test_picture_shows_and_declares_what_it_is(tmp_path: Path) -> None:
     assert all(item.preview is None for item in objects if item.role is not Role.PICTURE)
 
 
-def enhanced(folder: Path) -> tuple[Path, Any]:
-    """The eight slices as one enhanced multi-frame CT, head first."""
-    from highdicom import legacy
-
-    datasets = [dcmread(path) for path in write_ct(folder)]
-    for ds in datasets:
-        ds.AcquisitionNumber = 1
-    converted = legacy.LegacyConvertedEnhancedCTImage(datasets[::-1], "1.2.3.9", 7, "1.2.3.10", 1)
-    path = folder / "enhanced.dcm"
-    converted.save_as(path)
-    return path, ct_geometry()
-
-
 def test_enhanced_multi_frame_source(tmp_path: Path) -> None:
-    path, geometry = enhanced(tmp_path)
+    path, geometry = write_enhanced(tmp_path), ct_geometry()
     order = order_for([path], geometry, [((3, 30, 20), 4.0), ((6, 20, 30), 3.0)])
     objects = parsed(order)
     assert check_objects(write_objects(order)) == []
