@@ -76,8 +76,8 @@ def _why(reason: Reason | None) -> dict[str, str | None]:
 def begin(connection: Connection, key: str) -> int:
     """Mark a reading as begun; how often it was begun, this time included.
 
-    One that has ended stays as it is: a worker that died right after the last step begins it once more and finds every
-    step done.
+    One that has ended stays as it is: a worker that died right after the last step begins it once more, and finds
+    every step done.
     """
     r = tables.readings
     connection.execute(
