@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from imaging.study import SeriesInfo
 
 PathOf = Callable[[str], Path]
 Progress = Callable[[int, int], None]
+Stage = Callable[[str], AbstractContextManager[None]]
+"""Makes a context manager that surrounds a stage of the work, for whoever measures it."""
 
 _MOST_VOXELS = 2**31
 
@@ -36,7 +39,14 @@ class _Slice:
     notes: tuple[str, ...]
 
 
-def build_volume(series: SeriesInfo, path_of: PathOf, *, on_progress: Progress | None = None) -> Volume:
+def unmeasured(name: str) -> AbstractContextManager[None]:
+    """A `Stage` that does nothing."""
+    return nullcontext()
+
+
+def build_volume(
+    series: SeriesInfo, path_of: PathOf, *, on_progress: Progress | None = None, stage: Stage = unmeasured
+) -> Volume:
     """Build the volume of a classic or enhanced multi-frame CT, MR or PET series.
 
     Parameters
@@ -45,6 +55,8 @@ def build_volume(series: SeriesInfo, path_of: PathOf, *, on_progress: Progress |
         From an instance's ``blob`` to its file.
     on_progress
         Called with slices done and slices in all.
+    stage
+        Entered as ``decode`` whenever a file is read and a frame decoded; the rest of the time the volume is built.
 
     Raises
     ------
@@ -59,7 +71,7 @@ def build_volume(series: SeriesInfo, path_of: PathOf, *, on_progress: Progress |
     array: NDArray[Any] = np.empty(shape, dtype=np.int16)
     padded: NDArray[np.bool_] | None = None
     notes = dict.fromkeys(_header_notes(frames))
-    for done, piece in enumerate(_decoded(series, frames, range(len(frames)), path_of), 1):
+    for done, piece in enumerate(_decoded(series, frames, range(len(frames)), path_of, stage), 1):
         if piece.values.dtype == np.float32 and array.dtype == np.int16:
             array = array.astype(np.float32)
         array[piece.place] = piece.values
@@ -100,7 +112,7 @@ def decode_slices(series: SeriesInfo, indices: Sequence[int], path_of: PathOf) -
     wrong = [k for k in indices if not 0 <= k < len(frames)]
     if wrong:
         raise IndexError(f"slices {wrong} of a volume of {len(frames)}")
-    pieces = _decoded(series, frames, sorted(set(indices)), path_of)
+    pieces = _decoded(series, frames, sorted(set(indices)), path_of, unmeasured)
     return {piece.place: piece.values.astype(np.float32) for piece in pieces}
 
 
@@ -115,7 +127,7 @@ def _checked_frames(series: SeriesInfo) -> list[PlacedFrame]:
 
 
 def _decoded(
-    series: SeriesInfo, frames: list[PlacedFrame], places: Sequence[int], path_of: PathOf
+    series: SeriesInfo, frames: list[PlacedFrame], places: Sequence[int], path_of: PathOf, stage: Stage
 ) -> Iterator[_Slice]:
     """The frames at ``places``, each instance opened once."""
     by_instance: dict[str, list[int]] = defaultdict(list)
@@ -124,14 +136,24 @@ def _decoded(
     for wanted in by_instance.values():
         instance = frames[wanted[0]].instance
         with hostile(instance, series):
-            ds = load_pixels(path_of(instance.blob), instance, series)
+            with stage("decode"):
+                ds = load_pixels(path_of(instance.blob), instance, series)
             photometric = text(ds, "PhotometricInterpretation")
             if instance.modality == "CT" and photometric != "MONOCHROME2":
                 detail = f"Photometric Interpretation (0028,0004) is {photometric}, not MONOCHROME2"
                 raise undecodable(series, instance, detail)
             stored = stored_values(ds, [frames[p].index for p in wanted])
-            for place, values in zip(wanted, stored, strict=True):
+            for place, values in zip(wanted, _measured(stored, stage), strict=True):
                 yield _slice(series, frames[place], place, values, ds)
+
+
+def _measured(stored: Iterator[NDArray[Any]], stage: Stage) -> Iterator[NDArray[Any]]:
+    while True:
+        with stage("decode"):
+            values = next(stored, None)
+        if values is None:
+            return
+        yield values
 
 
 def _slice(series: SeriesInfo, frame: PlacedFrame, place: int, stored: NDArray[Any], ds: Dataset) -> _Slice:

@@ -23,6 +23,7 @@ DELIVERY: dict[str, Any] = {
     "confirmed_at": "2026-11-24T08:03:12Z",
     "confirmed_by": "commitment",
     "seconds": 0.4,
+    "confirm_seconds": 1.1,
 }
 PIPELINE: dict[str, Any] = {
     "key": KEY,
@@ -42,7 +43,7 @@ PIPELINE: dict[str, Any] = {
     "started_at": "2026-11-24T08:02:41Z",
     "finished_at": "2026-11-24T08:03:10Z",
     "starts": 1,
-    "timings": {"decode": 2.3, "read": 24.1, "write": 1.2},
+    "timings": {"decode": 2.3, "volume": 0.3, "read": 24.1, "write": 1.2},
     "objects": [],
     "deliveries": [],
 }

@@ -81,6 +81,8 @@ class DeliveryStatus:
         The last answer of the destination, in words.
     seconds
         What sending took.
+    confirm_seconds
+        From the last object's answer to the proof that the archive has them all.
     """
 
     id: int
@@ -97,6 +99,7 @@ class DeliveryStatus:
     confirmed_at: datetime | None
     confirmed_by: str | None
     seconds: float | None
+    confirm_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class PipelineStatus:
     findings
         Number of findings; None unless read. 0 with state ``read`` is "no mark above threshold", never "normal".
     timings
-        Seconds by stage.
+        Seconds by stage: decode, volume, read, write.
     """
 
     key: str

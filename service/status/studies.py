@@ -315,4 +315,9 @@ def _delivery(row: Row[Any]) -> DeliveryStatus:
         confirmed_at=row.confirmed_at,
         confirmed_by=row.confirmed_by,
         seconds=row.seconds,
+        confirm_seconds=_seconds_between(row.sent_at, row.confirmed_at),
     )
+
+
+def _seconds_between(begin: datetime | None, end: datetime | None) -> float | None:
+    return None if begin is None or end is None else (end - begin).total_seconds()
