@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dicom_node.objects.uids import derive_uid
-from dicom_node.objects.write import Device
+from dicom_node.objects.order import Device
 from service.settings import Settings
 from service.version import raysight_version
 

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from dicom_node.blobs import BlobStore
-from dicom_node.objects.write import ResultObject
+from dicom_node.objects.order import ResultObject
 from imaging.geometry import Geometry
 from imaging.images import Mask
 from imaging.reading import PipelineResult, Reading
