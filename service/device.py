@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dicom_node.objects.uids import derive_uid
 from dicom_node.objects.order import Device
+from dicom_node.objects.uids import derive_uid
 from service.settings import Settings
 from service.version import raysight_version
 

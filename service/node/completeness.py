@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 
 import structlog
 from sqlalchemy import Engine, Row, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.assembly import Arrival, Count, Evidence, Policy, judge
 from dicom_node.network.find import series_counts
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 TOGETHER = 4  # studies judged at once, so that a silent source doesn't hold up the others
 KEEP_COUNTS = 20
+RETRY_AFTER_DEFECT = timedelta(minutes=1)
 
 
 @dataclass
@@ -54,7 +56,19 @@ class Completeness:
             due = connection.execute(
                 select(s).where(s.c.check_at <= datetime.now(UTC)).order_by(s.c.check_at).limit(100)
             ).all()
-        return sum(pool.map(self._judge, due))
+        return sum(pool.map(self._judge_safely, due))
+
+    def _judge_safely(self, row: Row[tuple[object, ...]]) -> bool:
+        """One study that trips over a defect must not stop the node: it is named, and looked at again later."""
+        try:
+            return self._judge(row)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
+            log.exception("study can't be judged", study=row.study_instance_uid)
+            name = type(error).__name__
+            self._wait(row, datetime.now(UTC) + RETRY_AFTER_DEFECT, f"a defect of the software ({name}); see the log")
+            return False
 
     def _judge(self, row: Row[tuple[object, ...]]) -> bool:
         uid = row.study_instance_uid
@@ -77,14 +91,18 @@ class Completeness:
             with self._lock:
                 self.counts.pop(uid, None)
             return True
+        self._wait(row, verdict.check_at, verdict.reason)
+        return False
+
+    def _wait(self, row: Row[tuple[object, ...]], until: datetime, reason: str) -> None:
+        """Look again later, unless something came meanwhile."""
         s = tables.studies
         with self.database.begin() as connection:
             connection.execute(
                 update(s)
-                .where(s.c.study_instance_uid == uid, s.c.check_at == row.check_at)
-                .values(check_at=verdict.check_at, waiting_for=verdict.reason)
+                .where(s.c.study_instance_uid == row.study_instance_uid, s.c.check_at == row.check_at)
+                .values(check_at=until, waiting_for=reason)
             )
-        return False
 
     def _chosen(self, study: StudyInfo) -> list[SeriesInfo]:
         """The series whose completeness matters.

@@ -78,6 +78,10 @@ class Indexer:
             except HeaderError as error:
                 headers[entry.blob] = str(error)
                 log.warning("header unreadable", sop_instance_uid=entry.sop_instance_uid, problem=str(error))
+            except Exception as error:
+                # the log must go on behind an instance that trips over a defect
+                headers[entry.blob] = f"a defect of the software ({type(error).__name__}); see the log"
+                log.exception("header unreadable", sop_instance_uid=entry.sop_instance_uid)
         return headers
 
     def _received(self, connection: Connection, entry: Received, header: InstanceHeader | str | None) -> None:

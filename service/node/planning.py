@@ -113,7 +113,11 @@ class Planner:
             pipeline = self.pipelines.get(row.pipeline)
             if pipeline is None:
                 continue  # switched off: it waits, visibly, until the pipeline is configured again
-            request = self.results.request(row.key)
+            try:
+                request = self.results.request(row.key)
+            except KeyError:
+                log.error("a reading's request is gone from the results", key=row.key)  # noqa: TRY400
+                continue
             if reading_key(request.images, pipeline) != request.key:
                 self._renew(request, pipeline)
                 continue
