@@ -10,7 +10,7 @@ from imaging.codes import Code
 
 
 class ReasonKind(StrEnum):
-    """Every reason Raysight gives. ``NOT_OURS`` kinds are a state only; the others are written as an SR."""
+    """Every reason Raysight gives. `NOT_OURS` kinds are a state only, unless configured; the others are an SR too."""
 
     # not this pipeline's to read
     WRONG_MODALITY = "wrong-modality"

@@ -1,4 +1,4 @@
-"""Report of a study that was ours to read but could not be read, with the coded reason.
+"""Report of a study that was not read, with the coded reason. Whether there is to be one, the caller decides.
 
 "No finding" and "not read" are never the same output. The coded outcome stands twice: in the Qualitative Evaluations
 container, which is the template's place for it and passes every validator, and in a measurement group (TID 1501),
@@ -14,21 +14,13 @@ from dicom_node.objects.document import build_document, common_statements
 from dicom_node.objects.order import ResultOrder
 from dicom_node.objects.wording import wording
 from imaging import codes
-from imaging.errors import ResultError
 from imaging.reading import ReadingStatus
 
 
 def build_not_read(order: ResultOrder) -> Dataset:
-    """The SR of a reading with status NOT_READ or FAILED and a reason that is ours.
-
-    Raises
-    ------
-    ResultError
-        The study was not this pipeline's to read: that is a state, never an object.
-    """
+    """The SR of a reading with status NOT_READ or FAILED."""
     reading = order.reading
-    if reading.reason is None or not reading.reason.ours:
-        raise ResultError(f"study {reading.study_instance_uid}: not this pipeline's to read, so no object says so")
+    assert reading.reason is not None, "a Reading holds it"
     tried = codes.FAILED if reading.status is ReadingStatus.FAILED else codes.NOT_ATTEMPTED
     outcome: list[Evaluation] = [
         (codes.CAD_SUMMARY, codes.NONE_SUCCEEDED_NO_FINDINGS),
@@ -36,10 +28,11 @@ def build_not_read(order: ResultOrder) -> Dataset:
         (codes.REASON, reading.reason.code),
     ]
     words = wording(order.profile.language)
+    more = "" if reading.reason.message in reading.conclusion else reading.conclusion
     statements: list[Statement] = [
         (codes.CONCLUSION, words.not_analysed.format(message=reading.reason.message)),
         (codes.COMMENT, words.research),
-        *([(codes.COMMENT, reading.conclusion)] if reading.conclusion else []),
+        *([(codes.COMMENT, more)] if more else []),
         *common_statements(order),
     ]
     headers = list(order.sources.headers)

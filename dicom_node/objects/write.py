@@ -32,13 +32,13 @@ def write_objects(order: ResultOrder) -> tuple[ResultObject, ...]:
     Returns
     -------
     tuple[ResultObject, ...]
-        SR, SEG (when there are masks) and picture of a reading that was read; the SR alone of one that was ours but
-        could not be read. Two calls with the same order give the same bytes.
+        SR, SEG (when there are masks) and picture of a reading that was read; the SR alone of one that was not. Two
+        calls with the same order give the same bytes.
 
     Raises
     ------
     ResultError
-        The reading isn't ours to report, its parts contradict each other, text can't be encoded, or an object fails
+        The order's parts contradict each other, text can't be encoded, or an object fails
         our own check.
     """
     _check_order(order)

@@ -177,9 +177,10 @@ def test_failed_is_another_outcome_than_not_attempted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [ReasonKind.WRONG_MODALITY, ReasonKind.WRONG_BODY_PART, ReasonKind.NO_IMAGES])
-def test_what_is_not_ours_is_never_written(tmp_path: Path, kind: ReasonKind) -> None:
-    with pytest.raises(ResultError, match="not this pipeline's"):
-        write_objects(not_read_order(write_ct(tmp_path), kind))
+def test_what_is_not_ours_is_written_when_asked_for(tmp_path: Path, kind: ReasonKind) -> None:
+    report = parsed(not_read_order(write_ct(tmp_path), kind))[Role.SR]
+    values = {i.ConceptCodeSequence[0].CodeValue for i in items(report, codes.REASON.value)}
+    assert values == {codes.OBJECT_TYPES_NOT_SUPPORTED.value}
 
 
 def test_predecessor(tmp_path: Path) -> None:
