@@ -38,4 +38,4 @@ def test_a_second_row_of_the_same_key_is_left_out(tmp_path: Path) -> None:
 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="without a zone"):
-        tables.UTCDateTime().process_bind_param(datetime(2026, 1, 1), None)  # noqa: DTZ001
+        tables.UTCDateTime().process_bind_param(datetime(2026, 1, 1), None)

@@ -1,0 +1,125 @@
+"""Images go when their work is done, oldest first; digests stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select, update
+
+from dicom_node.blobs import LocalBlobStore
+from service.database import tables
+from service.database.engine import connect, upgrade
+from service.node.retention import release_images
+from service.settings import RetentionSettings
+
+NOW = datetime.now(UTC)
+KEEP = RetentionSettings(days=14, watermark_mb=0)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
+    upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> LocalBlobStore:
+    return LocalBlobStore(tmp_path / "spool")
+
+
+def add(engine: Engine, spool: LocalBlobStore, uid: str, days_ago: float, *, reading: str, delivery: str) -> None:
+    at = NOW - timedelta(days=days_ago)
+    blob = f"{uid}/1.dcm"
+    spool.put(blob, b"image")
+    with engine.begin() as connection:
+        connection.execute(
+            tables.studies.insert().values(
+                study_instance_uid=uid,
+                first_received_at=at,
+                last_received_at=at,
+                complete_at=at,
+                source_ae="A",
+                waiting_for="",
+            )
+        )
+        connection.execute(
+            tables.instances.insert().values(
+                digest=uid,
+                study_instance_uid=uid,
+                sop_instance_uid=uid,
+                series_instance_uid="1",
+                sop_class_uid="1",
+                blob=blob,
+                size=5,
+                received_at=at,
+                calling_ae="A",
+                peer="",
+                is_image=True,
+                ours=False,
+            )
+        )
+        connection.execute(
+            tables.readings.insert().values(
+                key=uid,
+                study_instance_uid=uid,
+                pipeline="p",
+                pipeline_version="1",
+                model_name="m",
+                model_version="1",
+                images=uid,
+                state=reading,
+                requested_at=at,
+            )
+        )
+        connection.execute(
+            tables.deliveries.insert().values(
+                key=uid,
+                study_instance_uid=uid,
+                pipeline="p",
+                destination="d",
+                profile="q",
+                state=delivery,
+                created_at=at,
+                next_attempt_at=at,
+                confirmed_at=at if delivery == "confirmed" else None,
+            )
+        )
+
+
+def kept(engine: Engine) -> set[str]:
+    i = tables.instances
+    with engine.connect() as connection:
+        return set(connection.execute(select(i.c.study_instance_uid).where(i.c.released_at.is_(None))).scalars())
+
+
+def test_only_what_is_finished_for_long_enough_goes(engine: Engine, spool: LocalBlobStore, tmp_path: Path) -> None:
+    add(engine, spool, "1", 30, reading="read", delivery="confirmed")
+    add(engine, spool, "2", 30, reading="reading", delivery="confirmed")
+    add(engine, spool, "3", 30, reading="read", delivery="sent")
+    add(engine, spool, "4", 30, reading="not read", delivery="parked")
+    add(engine, spool, "5", 1, reading="read", delivery="confirmed")
+    assert release_images(engine, spool, tmp_path / "spool", KEEP) == 1
+    assert kept(engine) == {"2", "3", "4", "5"}
+    assert not spool.exists("1/1.dcm")
+    assert spool.exists("2/1.dcm")
+    assert release_images(engine, spool, tmp_path / "spool", KEEP) == 0
+
+
+def test_short_of_space_the_finished_ones_go_early(engine: Engine, spool: LocalBlobStore, tmp_path: Path) -> None:
+    add(engine, spool, "1", 1, reading="read", delivery="confirmed")
+    add(engine, spool, "2", 1, reading="read", delivery="pending")
+    plenty = RetentionSettings(days=14, watermark_mb=10**9)
+    assert release_images(engine, spool, tmp_path / "spool", plenty) == 1
+    assert kept(engine) == {"2"}
+
+
+def test_a_study_with_new_images_is_kept(engine: Engine, spool: LocalBlobStore, tmp_path: Path) -> None:
+    add(engine, spool, "1", 30, reading="read", delivery="confirmed")
+    with engine.begin() as connection:
+        connection.execute(update(tables.studies).values(check_at=NOW))
+    assert release_images(engine, spool, tmp_path / "spool", KEEP) == 0
