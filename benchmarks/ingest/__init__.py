@@ -1,0 +1,1 @@
+"""Images per second into the node, beside Orthanc and dcmtk's storescp."""
