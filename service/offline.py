@@ -35,6 +35,8 @@ class OfflineResult:
         The DICOM files that were written; none when the study isn't the pipeline's to read.
     timings
         Seconds by stage.
+    problem
+        Why the objects couldn't be written; empty when they could.
     """
 
     study_instance_uid: str
@@ -45,6 +47,7 @@ class OfflineResult:
     objects: tuple[Path, ...]
     picture: Path | None
     timings: Mapping[str, float]
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def _read(reader: Reader, study: StudyInfo, pipeline: Pipeline, profile: ObjectP
     watch = Stopwatch()
     reading = reader.read(request.key, watch)
     reader.write(request.key, profile, watch)
-    objects, picture = _save(reader.results, request, profile, out / study.study_instance_uid)
+    objects, picture, problem = _save(reader.results, request, profile, out / study.study_instance_uid)
     return OfflineResult(
         study_instance_uid=study.study_instance_uid,
         pipeline=pipeline.name,
@@ -118,16 +121,17 @@ def _read(reader: Reader, study: StudyInfo, pipeline: Pipeline, profile: ObjectP
         objects=objects,
         picture=picture,
         timings=watch.seconds,
+        problem=problem,
     )
 
 
 def _save(
     results: ResultStore, request: ReadingRequest, profile: ObjectProfile, out: Path
-) -> tuple[tuple[Path, ...], Path | None]:
-    out.mkdir(parents=True, exist_ok=True)
+) -> tuple[tuple[Path, ...], Path | None, str]:
     manifest = results.manifest(request.key, profile.name)
     written, picture = [], None
     for item in manifest.objects if manifest else ():
+        out.mkdir(parents=True, exist_ok=True)
         target = out / f"{request.pipeline}-{item.role}.dcm"
         target.write_bytes(results.blobs.get(item.blob))
         written.append(target)
@@ -135,4 +139,4 @@ def _save(
         if results.blobs.exists(preview):
             picture = target.with_suffix(".png")
             picture.write_bytes(results.blobs.get(preview))
-    return tuple(written), picture
+    return tuple(written), picture, manifest.problem if manifest else ""

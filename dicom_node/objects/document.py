@@ -131,7 +131,7 @@ def series_used(order: ResultOrder, words: Wording) -> str:
         number=header.get("SeriesNumber") or "?",
         description=header.get("SeriesDescription") or words.no_description,
         count=len(order.frames),
-        analysed=order.reading.analysed,
+        analysed=order.reading.analysed[:1].upper() + order.reading.analysed[1:],
     ).strip()
 
 

@@ -26,7 +26,7 @@ def draw_picture(order: ResultOrder) -> Image.Image:
     panels = [_panel(order, index, words) for index in shown]
     left_out = sum(finding.key_slice not in shown for finding in reading.findings)
     model = f"{reading.model.name} {reading.model.version}"
-    heading = [reading.conclusion, model]
+    heading = [reading.conclusion] if model in reading.conclusion else [reading.conclusion, model]
     if left_out:
         heading.append(words.more.format(count=left_out))
     if not panels:

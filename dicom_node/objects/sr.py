@@ -65,11 +65,9 @@ def _statements(order: ResultOrder) -> list[Statement]:
         if finding.place:
             lines.append(words.place.format(name=name, place=finding.place))
         # in words: DicomSRValidator takes the coded uncertainty (TID 310) below a measurement for an error
-        lines += [
-            words.uncertainty.format(name=name, concept=m.concept.meaning, error=m.error, unit=m.unit.value)
-            for m in finding.measurements
-            if m.error is not None
-        ]
+        errors = ", ".join(_error(m) for m in finding.measurements if m.error is not None)
+        if errors:
+            lines.append(words.uncertainty.format(name=name, errors=errors))
         lines += [
             words.rule.format(name=name, concept=a.concept.meaning, value=a.value.meaning, rule=a.rule)
             for a in finding.assessments
@@ -119,6 +117,11 @@ def _group(order: ResultOrder, finding: Finding) -> Group:
         )
     )
     return group
+
+
+def _error(measurement: Measurement) -> str:
+    unit = {codes.HU: "HU", codes.MM3: "mm³"}.get(measurement.unit, measurement.unit.value)
+    return f"{measurement.concept.meaning} ± {measurement.error:g} {unit}"
 
 
 def _measurements(finding: Finding) -> list[Measurement]:

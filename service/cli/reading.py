@@ -30,7 +30,7 @@ def read(
     """Read a folder as the node would read a study: the same pipelines, the same SR and SEG files.
 
     A study that is not read says why; that is never the same as a study without a mark. Exit code 1 when a reading
-    failed, or no DICOM file was found.
+    failed, its objects could not be written, or no DICOM file was found.
     """
     from imaging.errors import UsageError
     from imaging.reading import ReadingStatus
@@ -49,7 +49,7 @@ def read(
         for result in report.results:
             console().print(page(result))
         _show_unreadable(report, folder)
-    if not report.results or any(r.status is ReadingStatus.FAILED for r in report.results):
+    if not report.results or any(r.problem or r.status is ReadingStatus.FAILED for r in report.results):
         raise typer.Exit(SAID_NO)
 
 
@@ -103,6 +103,7 @@ def page(result: OfflineResult) -> RenderableType:
                 "Not used": "\n".join(r.message for r in reading.excluded if r != reading.reason) if reading else "",
                 "Notes": "\n".join(reading.notes) if reading else "",
                 "Folder": str(result.objects[0].parent) if result.objects else "",
+                "Not written": result.problem,
                 "Files": ", ".join(p.name for p in result.objects),
                 "Picture": result.picture.name if result.picture else "",
                 "Times": seconds(result.timings),

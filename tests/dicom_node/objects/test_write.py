@@ -120,7 +120,7 @@ def test_a_report_says_all_it_must(tmp_path: Path) -> None:
         "pipeline lung_nodule 0.1.0",
         "outside tested range",
         "Nodule 1: right lung, slice 4",
-        "uncertainty ± 0.7 mm",
+        "Nodule 1, measurement uncertainty: Long Axis ± 0.7 mm",
         "Subtlety class = Obvious: volume above 80 mm³",
     ):
         assert part in said
