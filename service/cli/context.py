@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from service.configuration import Configuration
 
 Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
-Who = Annotated[str | None, typer.Option(help="Who decides; stands in the audit.", show_default="$USER")]
+Who = Annotated[str | None, typer.Option("--who", help="Who decides; stands in the audit.", show_default="$USER")]
 Note = Annotated[str, typer.Option(help="Why; stands in the audit.")]
 
 
@@ -58,6 +58,19 @@ def database(of: Configuration) -> Iterator[Engine]:
         ) from error
     finally:
         engine.dispose()
+
+
+def short_logs() -> None:
+    """Logs of a command that ends by itself: errors only, and none that its own message repeats."""
+    import logging
+
+    from service.logs import configure_logs
+
+    given = os.environ.get("RAYSIGHT_LOG_LEVEL")
+    configure_logs(level=given or "error")
+    if not given:
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(lambda record: not record.name.startswith("pynetdicom"))
 
 
 def who(given: str | None) -> str:

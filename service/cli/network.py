@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.app import SAID_NO, app
-from service.cli.context import Json, remote_ae
+from service.cli.context import Json, remote_ae, short_logs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ Calling = Annotated[str, typer.Option(metavar="AE", help="AE title to call as.")
 @app.command(rich_help_panel=PANEL, epilog="Example: raysight echo PACS@10.1.2.3:104 --calling RAYSIGHT")
 def echo(remote: Remote, calling: Calling = CALLING) -> None:
     """Ask whether a peer admits us and answers (C-ECHO)."""
+    short_logs()
     peer = remote_ae(remote)
     from time import perf_counter
 
@@ -48,6 +49,7 @@ def send(
     from imaging.errors import PeerError, UsageError
     from service.cli.text import print_json
 
+    short_logs()
     peer = remote_ae(remote)
     if not folder.exists():
         raise UsageError(f"there is no {folder}")
@@ -93,7 +95,8 @@ def _send(peer: RemoteAE, calling: str, paths: Sequence[Path], outcomes: list[St
     from dicom_node.network.store import send_files
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    err = Console(stderr=True)
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task(f"Sending to {peer}", total=len(paths))
         send_files(
             peer,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.app import SAID_NO, app
-from service.cli.context import Json, configuration
+from service.cli.context import Json, configuration, short_logs
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,9 +35,8 @@ def read(
     from imaging.errors import UsageError
     from imaging.reading import ReadingStatus
     from service.cli.text import console, print_json
-    from service.logs import configure_logs
 
-    configure_logs(level="error")
+    short_logs()
     ready = configuration()
     for name in pipeline or ():
         if name not in ready.pipelines:
@@ -60,7 +59,8 @@ def _read(ready: Configuration, folder: Path, out: Path, pipelines: list[str] | 
     from service.offline import read_folder_to
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    err = Console(stderr=True)
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("reading", total=1.0)
         return read_folder_to(
             ready,
@@ -95,6 +95,8 @@ def page(result: OfflineResult) -> RenderableType:
     ]
     if reading and reading.findings:
         parts.append(findings_table(reading.findings))
+    if result.problem:
+        parts.append(Text(f"The result files can't be written: {result.problem}", style="red"))
     parts.append(
         facts(
             {

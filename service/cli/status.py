@@ -80,11 +80,15 @@ def _watch(ready: Configuration, engine: Engine, study: str | None, state: Any, 
 
     from service.cli.text import console, print_json
 
-    if json:
+    out = console()
+    if json or not out.is_terminal:
         while True:
-            print_json(_records(ready, engine, study, state, limit))
+            if json:
+                print_json(_records(ready, engine, study, state, limit))
+            else:
+                out.print(_page(ready, engine, study, state, limit), "")
             sleep(WATCH_SECONDS)
-    with Live(console=console(), screen=False, auto_refresh=False) as live:
+    with Live(console=out, auto_refresh=False) as live:
         while True:
             live.update(_page(ready, engine, study, state, limit), refresh=True)
             sleep(WATCH_SECONDS)

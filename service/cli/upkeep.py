@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from service.cli.app import Group, app
-from service.cli.context import Json, configuration
+from service.cli.context import Json, configuration, short_logs
 
 PANEL = "Upkeep"
 
@@ -59,10 +59,9 @@ def upgrade() -> None:
 def rebuild() -> None:
     """Make the index again from the spool, the receive log and the results. The node must not run meanwhile."""
     ready = configuration()
-    from service.logs import configure_logs
     from service.node.rebuild import rebuild as make_again
 
-    configure_logs(level="warning", role="rebuild")
+    short_logs()
     found = make_again(ready)
     print(
         f"Rebuilt from {found.lines:,} log lines: {found.studies:,} studies, {found.instances:,} instances, "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import Engine, Table
 
 from service.configuration import Configuration, Home
@@ -30,6 +33,7 @@ class Hands:
     """Puts rows into the tables, with defaults for what a test doesn't care about."""
 
     engine: Engine
+    noon: datetime = NOON
 
     def put(self, table: Table, **values: Any) -> None:
         with self.engine.begin() as connection:
@@ -120,3 +124,16 @@ def hands(configured: Configuration) -> Iterator[Hands]:
     upgrade(engine)
     yield Hands(engine)
     engine.dispose()
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """Logging is the process's: put it back for the other tests."""
+    root = logging.getLogger()
+    handlers, level, show = list(root.handlers), root.level, warnings.showwarning
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    warnings.showwarning = show
+    structlog.reset_defaults()
