@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.loop import Loop, make_loop
 from tests.integration.orthanc import ABSENT, BINARY, Orthanc
 
 
@@ -25,3 +26,13 @@ def orthanc(the_orthanc: Orthanc) -> Orthanc:
         the_orthanc.start()
     the_orthanc.clear()
     return the_orthanc
+
+
+@pytest.fixture(scope="session")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    """The session's one Raysight between three Orthancs; its tests leave no study unfinished."""
+    if BINARY is None:
+        pytest.skip(ABSENT)
+    made = make_loop(tmp_path_factory.mktemp("loop"))
+    with made.pacs, made.mirror, made.slow, made.raysight:
+        yield made

@@ -1,4 +1,4 @@
-"""Raysight itself as its users run it: `raysight serve` in a process group of its own, seen through its command line."""
+"""Raysight as its users run it: `raysight serve` in a process group of its own, seen by command line and REST."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import httpx
 import yaml
+from sqlalchemy import Engine, select
 
+from dicom_node.network.echo import verify
+from dicom_node.network.peers import RemoteAE
+from imaging.errors import PeerError
+from service.database.engine import connect, reading
+from service.database.tables import instances
+from service.roles import role_alive
 from tests.integration.orthanc import free_port
 
-PATIENCE_SECONDS = 120
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 300
+FINAL = ("confirmed", "parked", "failed", "not read", "held", "read", "stopped")
 
 
 @dataclass
@@ -30,17 +40,30 @@ class Raysight:
         Home and configuration.
     settings
         What differs from the test defaults, as in raysight.yaml.
+    pipelines
+        Pipelines' own configurations, by name; the shipped ones where absent.
+    variables
+        Further environment variables.
+    tree
+        The product's source tree.
     """
 
     folder: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
     pipelines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    tree: Path = ROOT
     ae_title: str = "RAYSIGHT"
     port: int = field(default_factory=free_port)
     api_port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._database: Engine | None = None
+        # no connection outlives its request, so that stopping is enough
+        at = f"http://127.0.0.1:{self.api_port}"
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._rest = httpx.Client(base_url=at, timeout=30, trust_env=False, limits=limits)
         self.home = self.folder / "home"
         self.configs = self.folder / "configs"
         (self.configs / "pipelines").mkdir(parents=True, exist_ok=True)
@@ -67,7 +90,14 @@ class Raysight:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"RAYSIGHT_HOME": str(self.home), "RAYSIGHT_CONFIG": str(self.configs)}
+        """What every command of this home is given."""
+        places = {"RAYSIGHT_HOME": str(self.home), "RAYSIGHT_CONFIG": str(self.configs), "PYTHONPATH": str(self.tree)}
+        return os.environ | places | self.variables
+
+    @property
+    def remote(self) -> RemoteAE:
+        """How peers reach the node."""
+        return RemoteAE(self.ae_title, "127.0.0.1", self.port)
 
     def start(self) -> None:
         """Start all roles and wait until they live."""
@@ -75,6 +105,7 @@ class Raysight:
         with (self.folder / "serve.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "service.cli", "serve"],
+                cwd=self.tree,
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -85,12 +116,14 @@ class Raysight:
 
     def listening(self) -> bool:
         """Whether the node answers C-ECHO."""
-        return self.run("echo", f"{self.ae_title}@127.0.0.1:{self.port}", check=False).returncode == 0
+        try:
+            verify(self.remote, "TESTS")
+        except PeerError:
+            return False
+        return True
 
     def pid(self, role: str) -> int | None:
         """The process that holds a role now."""
-        from service.roles import role_alive
-
         if not role_alive(self.home, role):
             return None
         try:
@@ -120,11 +153,15 @@ class Raysight:
             except subprocess.TimeoutExpired:
                 self.kill_group()
         self._process = None
+        if self._database is not None:
+            self._database.dispose()
+            self._database = None
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """One `raysight` command on this home."""
         done = subprocess.run(
             [sys.executable, "-m", "service.cli", *arguments],
+            cwd=self.tree,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -149,18 +186,49 @@ class Raysight:
                 raise AssertionError(f"never observed: {what}\n{self.log()[-6000:]}")
             sleep(0.1)
 
-    def wait_for(self, study: str, states: Sequence[str], seconds: float = PATIENCE_SECONDS) -> Any:
+    @property
+    def database(self) -> Engine:
+        """What the processes write, for looks that no command offers."""
+        if self._database is None:
+            url = self.variables.get("RAYSIGHT_DATABASE_URL", f"sqlite:///{self.home / 'raysight.db'}")
+            self._database = connect(url)
+        return self._database
+
+    def times_received(self, study: str, sop_instance_uids: Iterable[str] | None = None) -> set[int]:
+        """How often each instance of a study came, as a set of the numbers that occur."""
+        i = instances.c
+        query = select(i.times_received).where(i.study_instance_uid == study)
+        if sop_instance_uids is not None:
+            query = query.where(i.sop_instance_uid.in_(list(sop_instance_uids)))
+        with reading(self.database).connect() as connection:
+            return set(connection.execute(query).scalars())
+
+    def study(self, uid: str) -> Any:
+        """`GET /v1/studies/{uid}`, which says what `status --json` says; None while there is no such study."""
+        try:
+            answer = self._rest.get(f"/v1/studies/{uid}")
+        except httpx.TransportError:
+            return None  # the API starts
+        return None if answer.status_code == 404 else answer.raise_for_status().json()
+
+    def wait_for(self, uid: str, states: Sequence[str] = FINAL, seconds: float = PATIENCE_SECONDS) -> Any:
         """Wait until a study is in one of these states; its status."""
-        seen: list[Any] = []
+        return self.wait_until(uid, lambda study: study["state"] in states, f"it is {' or '.join(states)}", seconds)
+
+    def wait_until(
+        self, uid: str, happened: Callable[[Any], bool], what: str, seconds: float = PATIENCE_SECONDS
+    ) -> Any:
+        """Wait until a study's status shows something; that status."""
+        seen: list[Any] = [None]
 
         def there() -> bool:
-            answer = self.run("status", study, "--json", check=False)
-            if answer.returncode != 0:
-                return False
-            seen.append(json.loads(answer.stdout))
-            return seen[-1]["state"] in states
+            seen.append(self.study(uid))
+            return seen[-1] is not None and happened(seen[-1])
 
-        self.wait(f"study {study} is {' or '.join(states)}", there, seconds)
+        try:
+            self.wait(f"study {uid}: {what}", there, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nlast status: {json.dumps(seen[-1], indent=1)}") from None
         return seen[-1]
 
 
@@ -172,13 +240,17 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def switch(mode: str = "deliver") -> dict[str, str]:
+    """A pipeline's switch at a destination."""
+    return {"mode": mode, "responsible": "the tests", "since": "2026-01-01"}
+
+
 def deliver_to(name: str, ae_title: str, port: int, **more: Any) -> dict[str, Any]:
     """A destination that gets the lung nodule results."""
-    switch = {"mode": "deliver", "responsible": "the tests", "since": "2026-01-01"}
     return {
         "name": name,
         "ae_title": ae_title,
         "host": "127.0.0.1",
         "port": port,
-        "pipelines": {"lung_nodule": switch},
+        "pipelines": {"lung_nodule": switch()},
     } | more
