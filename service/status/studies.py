@@ -99,7 +99,7 @@ def list_studies(
 
 def study_status(engine: Engine, settings: Settings, uid: str) -> StudyStatus | None:
     """Everything about one study; None when it isn't known."""
-    words = study_words(settings)
+    words = study_words(settings, uid)
     query = (
         select(studies, words.c.word)
         .join(words, words.c.study_instance_uid == studies.c.study_instance_uid)
@@ -235,13 +235,13 @@ def _evidence(value: Any) -> Evidence | None:
 
 
 def _all_readings(connection: Connection, settings: Settings, uid: str) -> tuple[PipelineStatus, ...]:
-    query = _readings_query().where(readings.c.study_instance_uid == uid)
+    query = _readings_query(uid).where(readings.c.study_instance_uid == uid)
     rows = connection.execute(query.order_by(readings.c.pipeline, readings.c.requested_at.desc(), readings.c.key))
     return _with_results(connection, settings, [_reading(row) for row in rows])
 
 
-def _readings_query() -> Select[Any]:
-    current = current_readings()
+def _readings_query(study: str | None = None) -> Select[Any]:
+    current = current_readings(study)
     return select(readings, current.c.key.is_(None).label("superseded")).outerjoin(
         current, current.c.key == readings.c.key
     )

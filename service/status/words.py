@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Integer, Subquery, and_, case, cast, false, func, not_, or_, select
+from sqlalchemy import ColumnElement, Integer, Subquery, Table, and_, case, cast, false, func, not_, or_, select
 
 from service.database.tables import deliveries, readings, stops, studies
 from service.settings import Mode, Settings
@@ -31,21 +31,29 @@ def delivery_state(settings: Settings) -> ColumnElement[str]:
     )
 
 
-def current_readings() -> Subquery:
-    """Each study's newest reading of each pipeline: key, study_instance_uid, pipeline, state."""
+def current_readings(only: str | None = None) -> Subquery:
+    """Each study's newest reading of each pipeline: key, study_instance_uid, pipeline, state.
+
+    Parameters
+    ----------
+    only
+        The one study that is asked for; all when None.
+    """
     rank = func.row_number().over(
         partition_by=(readings.c.study_instance_uid, readings.c.pipeline),
         order_by=(readings.c.requested_at.desc(), readings.c.key),
     )
     columns = (readings.c.key, readings.c.study_instance_uid, readings.c.pipeline, readings.c.state)
-    ranked = select(*columns, rank.label("rank")).where(readings.c.state != "superseded").subquery()
+    ranked = (
+        select(*columns, rank.label("rank")).where(readings.c.state != "superseded", *_of(readings, only)).subquery()
+    )
     newest = select(ranked.c.key, ranked.c.study_instance_uid, ranked.c.pipeline, ranked.c.state)
     return newest.where(ranked.c.rank == 1).subquery("current")
 
 
-def study_words(settings: Settings) -> Subquery:
-    """Every study with its `StudyState`: study_instance_uid, word."""
-    current = current_readings()
+def study_words(settings: Settings, only: str | None = None) -> Subquery:
+    """Every study, or ``only`` one, with its `StudyState`: study_instance_uid, word."""
+    current = current_readings(only)
     read = (
         select(
             current.c.study_instance_uid,
@@ -56,7 +64,11 @@ def study_words(settings: Settings) -> Subquery:
         .group_by(current.c.study_instance_uid)
         .subquery()
     )
-    each = select(deliveries.c.study_instance_uid, delivery_state(settings).label("state")).subquery()
+    each = (
+        select(deliveries.c.study_instance_uid, delivery_state(settings).label("state"))
+        .where(*_of(deliveries, only))
+        .subquery()
+    )
     sent = (
         select(each.c.study_instance_uid, *(_any(each.c.state == s.value).label(s.value) for s in DeliveryState))
         .group_by(each.c.study_instance_uid)
@@ -82,7 +94,12 @@ def study_words(settings: Settings) -> Subquery:
     joined = studies.outerjoin(read, read.c.study_instance_uid == studies.c.study_instance_uid).outerjoin(
         sent, sent.c.study_instance_uid == studies.c.study_instance_uid
     )
-    return select(studies.c.study_instance_uid, word.label("word")).select_from(joined).subquery("words")
+    named = select(studies.c.study_instance_uid, word.label("word")).select_from(joined)
+    return named.where(*_of(studies, only)).subquery("words")
+
+
+def _of(table: Table, study: str | None) -> tuple[ColumnElement[bool], ...]:
+    return () if study is None else (table.c.study_instance_uid == study,)
 
 
 def _any(condition: ColumnElement[bool]) -> ColumnElement[int]:
