@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import HTTPException, Path, Query
 from fastapi.exceptions import RequestValidationError
 
-from service.status.studies import Mark
+from service.status.readings import Mark
 
 UID = Annotated[
     str,

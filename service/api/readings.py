@@ -15,8 +15,8 @@ from service.api import examples
 from service.api.parameters import After, Key, Limit, not_found, to_mark, to_token
 from service.api.problems import described
 from service.configuration import Configuration
+from service.status.readings import list_readings, reading_status
 from service.status.records import PipelineStatus
-from service.status.studies import list_readings, reading_status
 from service.workflows.results import ResultStore
 
 
