@@ -72,7 +72,6 @@ studies = Table(
     Column("asked_at", UTCDateTime),  # somebody asked for a reading now
     Column("complete_at", UTCDateTime),
     Column("evidence", JSON),  # kind, at, detail
-    Column("refused", JSON),  # pipelines that will not read it and why (states only, no SR): {name: {kind, message}}
     Index("studies_check_at", "check_at"),
 )
 
@@ -166,6 +165,7 @@ deliveries = Table(
     UniqueConstraint("key", "destination", name="one_delivery_per_destination"),
     Index("deliveries_due", "destination", "state", "next_attempt_at"),
     Index("deliveries_transaction", "transaction_uid"),
+    Index("deliveries_study", "study_instance_uid"),
 )
 
 attempts = Table(

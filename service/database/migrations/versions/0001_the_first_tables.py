@@ -63,6 +63,7 @@ def upgrade() -> None:
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index("deliveries_due", ["destination", "state", "next_attempt_at"], unique=False)
         batch_op.create_index("deliveries_transaction", ["transaction_uid"], unique=False)
+        batch_op.create_index("deliveries_study", ["study_instance_uid"], unique=False)
 
     op.create_table(
         "instances",
@@ -157,7 +158,6 @@ def upgrade() -> None:
         sa.Column("asked_at", UTCDateTime(), nullable=True),
         sa.Column("complete_at", UTCDateTime(), nullable=True),
         sa.Column("evidence", sa.JSON(), nullable=True),
-        sa.Column("refused", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("study_instance_uid"),
     )
     with op.batch_alter_table("studies", schema=None) as batch_op:
@@ -190,6 +190,7 @@ def downgrade() -> None:
     op.drop_table("instances")
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.drop_index("deliveries_transaction")
+        batch_op.drop_index("deliveries_study")
         batch_op.drop_index("deliveries_due")
 
     op.drop_table("deliveries")
