@@ -15,6 +15,21 @@ from dicom_node.objects.text import ACCEPTED, GB18030, UTF8, unencodable
 from dicom_node.objects.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, derive_uid
 from imaging.errors import ResultError
 
+TIME_ATTRIBUTES = frozenset(
+    {
+        "ContentDate",
+        "ContentTime",
+        "ContributionDateTime",
+        "DateOfSecondaryCapture",
+        "InstanceCreationDate",
+        "InstanceCreationTime",
+        "SeriesDate",
+        "SeriesTime",
+        "TimeOfSecondaryCapture",
+    }
+)
+"""All that differs between two writings of one reading (at any depth): when each was written."""
+
 _META_START = 132  # preamble and 'DICM'
 _GROUP_LENGTH_ELEMENT = 12
 

@@ -29,7 +29,16 @@ from tests.dicom_node.objects.orders import (
     with_slices,
     write_enhanced,
 )
-from tests.integration.validators import Report, known_warnings, read_report, read_segments, validate_file
+from tests.integration.validators import (
+    assert_clean,
+    evaluated,
+    known_warnings,
+    measured,
+    on_grid,
+    read_report,
+    read_segments,
+    validate_file,
+)
 
 SLAB = "ct/lidc-0001-slab"
 NODULE = ((7, 365, 315), 11.0)
@@ -53,11 +62,6 @@ def save(objects: Sequence[ResultObject], folder: Path) -> dict[Role, Path]:
         paths[item.role] = folder / f"{item.role}.dcm"
         paths[item.role].write_bytes(item.data)
     return paths
-
-
-def assert_clean(report: Report) -> None:
-    assert report.errors == ()
-    assert report.unknown_warnings == ()
 
 
 @pytest.mark.data
@@ -159,10 +163,7 @@ def test_masks_and_measurements_come_back(order: ResultOrder, tmp_path: Path) ->
     assert len(groups) == len(order.reading.findings)
     for one in order.reading.findings:
         group = groups[order.tracking_uid(one)]
-        items = {
-            (m["quantity"]["CodeValue"], m.get("derivationModifier", {}).get("CodeValue")): float(m["value"])
-            for m in group["measurementItems"]
-        }
+        items = measured(group)
         for m in one.measurements:
             key = (m.concept.value, m.derivation.value if m.derivation else None)
             assert items[key] == pytest.approx(m.value, rel=1e-12)
@@ -176,22 +177,6 @@ def test_masks_and_measurements_come_back(order: ResultOrder, tmp_path: Path) ->
         assert volume == pytest.approx(items[codes.VOLUME.value, None], rel=1e-3)
         attributes = metadata["segmentAttributes"][group["ReferencedSegment"] - 1][0]
         assert attributes["TrackingUniqueIdentifier"] == order.tracking_uid(one)
-
-
-def on_grid(image: SimpleITK.Image, geometry: Geometry) -> NDArray[np.bool_]:
-    """A read-back segment on the CT's grid, each voxel put where its coordinates say."""
-    full = np.zeros(geometry.shape, dtype=bool)
-    for z, y, x in np.argwhere(SimpleITK.GetArrayViewFromImage(image)):
-        index = geometry.to_index(image.TransformIndexToPhysicalPoint((int(x), int(y), int(z))))
-        assert np.allclose(index, np.round(index), atol=0.01)
-        full[tuple(np.round(index).astype(int))] = True
-    return full
-
-
-def evaluated(group: dict[str, object]) -> set[str]:
-    rows = group["qualitativeEvaluations"]
-    assert isinstance(rows, list)
-    return {row["conceptValue"]["CodeValue"] for row in rows if isinstance(row["conceptValue"], dict)}
 
 
 def test_enhanced_source(tmp_path: Path) -> None:

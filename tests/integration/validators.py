@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import SimpleITK
+from numpy.typing import NDArray
 from pydicom import dcmread
+
+from imaging.geometry import Geometry
 
 KNOWN_WARNINGS = Path(__file__).with_name("known_warnings.txt")
 # DicomSRValidator's compiled templates exceed the limits of today's Java
@@ -64,6 +68,12 @@ def require(program: str) -> str:
     return found
 
 
+def assert_clean(report: Report) -> None:
+    """No error, and no warning without a written cause."""
+    assert report.errors == ()
+    assert report.unknown_warnings == ()
+
+
 def validate_file(path: Path) -> Report:
     """Run dciodvfy, and on a structured report DicomSRValidator too."""
     lines = _dciodvfy(path)
@@ -96,6 +106,20 @@ def read_report(path: Path, folder: Path) -> dict[str, Any]:
     return content
 
 
+def evaluated(group: dict[str, Any]) -> set[str]:
+    """Code values of a read-back group's qualitative evaluations."""
+    rows = group["qualitativeEvaluations"]
+    return {row["conceptValue"]["CodeValue"] for row in rows if isinstance(row["conceptValue"], dict)}
+
+
+def measured(group: dict[str, Any]) -> dict[tuple[str, str | None], float]:
+    """A read-back group's numbers by the code values of concept and derivation."""
+    return {
+        (item["quantity"]["CodeValue"], item.get("derivationModifier", {}).get("CodeValue")): float(item["value"])
+        for item in group["measurementItems"]
+    }
+
+
 def read_segments(path: Path) -> tuple[dict[int, SimpleITK.Image], dict[str, Any]]:
     """The segments of a SEG as dcmqi's ``segimage2itkimage`` writes them, by segment number, and its metadata."""
     with tempfile.TemporaryDirectory() as folder:
@@ -103,6 +127,16 @@ def read_segments(path: Path) -> tuple[dict[int, SimpleITK.Image], dict[str, Any
         _run(command, check=True)
         images = {int(file.stem): SimpleITK.ReadImage(str(file)) for file in Path(folder).glob("*.nrrd")}
         return images, json.loads((Path(folder) / "meta.json").read_text(encoding="utf-8"))
+
+
+def on_grid(image: SimpleITK.Image, geometry: Geometry) -> NDArray[np.bool_]:
+    """A read-back segment on the CT's grid, each voxel put where its coordinates say."""
+    full = np.zeros(geometry.shape, dtype=bool)
+    for z, y, x in np.argwhere(SimpleITK.GetArrayViewFromImage(image)):
+        index = geometry.to_index(image.TransformIndexToPhysicalPoint((int(x), int(y), int(z))))
+        assert np.allclose(index, np.round(index), atol=0.01)
+        full[tuple(np.round(index).astype(int))] = True
+    return full
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None, *, check: bool = False) -> str:
