@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 
 class EvidenceKind(StrEnum):
@@ -107,12 +108,16 @@ class Policy:
             raise ValueError("a policy's times must be positive, and at least one count is needed")
 
 
-def judge(arrival: Arrival, selected_series: Sequence[str], now: datetime, policy: Policy) -> Evidence | Waiting:
+def judge(
+    arrival: Arrival, selected_series: Sequence[str], now: datetime, policy: Policy, *, readable: bool = True
+) -> Evidence | Waiting:
     """Judge whether a study is complete.
 
     - *Asked*: at once, even while the source still has an association open.
     - *Counted*: for every selected image series the source's count equalled ours in ``counts_needed`` successive
-      counts at least the interval apart, none older than the last instance, and no association is open.
+      counts at least the interval apart, none older than the last instance, and no association is open. A source that
+      forwards while it still receives has as many as are here in every pause of the modality: where its count was
+      seen to grow, or nobody can read the study as it stands, this must hold for ``quiet_seconds``.
     - A source whose last word on a selected series is more than is here is waited for, and after
       ``give_up_seconds`` the study is taken as it is, saying how much of it that is.
     - *Quiet*: otherwise, when nothing came for ``quiet_seconds`` and no association is open.
@@ -124,6 +129,8 @@ def judge(arrival: Arrival, selected_series: Sequence[str], now: datetime, polic
     ----------
     selected_series
         Series Instance UIDs of the image series that pipelines selected; may be empty.
+    readable
+        Whether what is here can be read as it stands.
 
     Raises
     ------
@@ -142,7 +149,9 @@ def judge(arrival: Arrival, selected_series: Sequence[str], now: datetime, polic
     histories = [_history(arrival.counts, uid) for uid in selected_series]
     since = arrival.last_received_at
     streaks = [_streak([c for c in h if since <= c.at <= now], policy) for h in histories]
-    if streaks and all(len(s) >= policy.counts_needed for s in streaks):
+    settled = readable and not any(_grew(h) for h in histories)
+    long_enough = settled or now >= since + timedelta(seconds=policy.quiet_seconds)
+    if streaks and long_enough and all(len(s) >= policy.counts_needed for s in streaks):
         here = " + ".join(str(s[-1].here) for s in streaks)
         detail = f"{arrival.source_ae} has as many instances of the selected series as are here ({here}), counted "
         return Evidence(EvidenceKind.COUNTED, now, f"{detail}{policy.counts_needed} times")
@@ -181,6 +190,12 @@ def _streak(counts: Sequence[Count], policy: Policy) -> list[Count]:
         elif not streak or (count.at - streak[-1].at).total_seconds() >= policy.count_interval_seconds:
             streak.append(count)
     return streak
+
+
+def _grew(counts: Sequence[Count]) -> bool:
+    """Whether the source got more instances while we counted."""
+    answered = [c.at_source for c in counts if c.at_source is not None]
+    return any(later > earlier for earlier, later in pairwise(answered))
 
 
 def _short(counts: Sequence[Count]) -> tuple[int, int] | None:

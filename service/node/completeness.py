@@ -16,7 +16,7 @@ from dicom_node.assembly import Arrival, Count, Evidence, Policy, judge
 from dicom_node.network.find import series_counts
 from dicom_node.network.peers import RemoteAE
 from imaging.errors import PeerError
-from imaging.pipeline import Selection
+from imaging.pipeline import Refusal, Selection
 from imaging.study import SeriesInfo, StudyInfo
 from service.database import tables
 from service.database.engine import reading
@@ -26,7 +26,7 @@ from service.settings import Settings
 log = structlog.get_logger(__name__)
 
 TOGETHER = 4  # studies judged at once, so that a silent source doesn't hold up the others
-KEEP_COUNTS = 20
+KEEP_COUNTS = 100
 RETRY_AFTER_DEFECT = timedelta(minutes=1)
 
 
@@ -73,7 +73,7 @@ class Completeness:
     def _judge(self, row: Row[tuple[object, ...]]) -> bool:
         uid = row.study_instance_uid
         study = self.planner.study(uid)
-        chosen = self._chosen(study)
+        chosen, readable = self._chosen(study)
         if chosen and row.asked_at is None:
             self._ask_source(row.source_ae, study, chosen)
         arrival = Arrival(
@@ -85,7 +85,8 @@ class Completeness:
             counts=tuple(self.counts.get(uid, ())),
         )
         selected = [series.series_instance_uid for series in chosen]
-        verdict = judge(arrival, selected, datetime.now(UTC), self._policy(row.source_ae))
+        policy = self._policy(row.source_ae)
+        verdict = judge(arrival, selected, datetime.now(UTC), policy, readable=readable)
         if isinstance(verdict, Evidence):
             self.planner.complete(study, verdict, received=row.last_received_at)
             with self._lock:
@@ -104,21 +105,19 @@ class Completeness:
                 .values(check_at=until, waiting_for=reason)
             )
 
-    def _chosen(self, study: StudyInfo) -> list[SeriesInfo]:
-        """The series whose completeness matters.
+    def _chosen(self, study: StudyInfo) -> tuple[list[SeriesInfo], bool]:
+        """The series whose completeness matters, and whether every pipeline that could read the study can now.
 
         Those that a pipeline would read of the study as it stands, and those with a defect, as what is missing may be
         on its way; all image series where there is neither.
         """
+        answers = [pipeline.select(study) for pipeline in self.planner.pipelines.values()]
+        selections = [answer for answer in answers if isinstance(answer, Selection)]
+        refused = any(isinstance(answer, Refusal) and answer.reason.ours for answer in answers)
         images = [s for s in study.series if any(i.is_image and not i.ours for i in s.instances)]
-        selected = {
-            series.series_instance_uid
-            for pipeline in self.planner.pipelines.values()
-            if isinstance(answer := pipeline.select(study), Selection)
-            for series in answer.series
-        }
+        selected = {series.series_instance_uid for answer in selections for series in answer.series}
         matter = [s for s in images if s.series_instance_uid in selected or s.defect is not None]
-        return matter or images
+        return matter or images, bool(selections) and not refused
 
     def _ask_source(self, source_ae: str, study: StudyInfo, chosen: Sequence[SeriesInfo]) -> None:
         source = self.settings.source(source_ae)

@@ -28,6 +28,11 @@ def count(seconds, at_source, here, series=ONE):
     return Count(at(seconds), series, at_source, here)
 
 
+def newest(counts):
+    """Of equally old ones the last."""
+    return max(enumerate(counts), key=lambda item: (item[1].at, item[0]), default=(0, None))[1]
+
+
 def test_counted_twice():
     seen = arrival(count(1, 300, 300), count(6, 300, 300))
     found = judge(seen, [ONE], at(6), POLICY)
@@ -192,16 +197,32 @@ def test_always_an_answer_and_none_too_early(counts, now, associations, selected
 
     def last(uid, *, answered):
         known = [c for c in counts if c.series_instance_uid == uid and (c.at_source is not None or not answered)]
-        return max(known, key=lambda c: c.at, default=None)
+        return newest(known)
 
     if found.kind is EvidenceKind.COUNTED:
         assert selected
         answers = [c for c in counts if c.at <= at(now) and c.at_source is not None]
         for uid in selected:
-            latest = max((c for c in answers if c.series_instance_uid == uid), key=lambda c: c.at)
+            latest = newest(c for c in answers if c.series_instance_uid == uid)
             assert latest.at_source == latest.here
             assert latest.at >= T0
     else:
         assert now >= 60
         pairs = [(last(uid, answered=True), last(uid, answered=False)) for uid in selected]
         assert now >= 3600 or not any(said and said.at_source > here.here for said, here in pairs)
+
+
+def test_a_source_that_still_receives_is_given_the_quiet_time():
+    """Forwarding what it gets, it has as many as are here in every pause of the modality."""
+    pause = (count(-20, 40, 35), count(-10, 60, 58), count(1, 60, 60), count(6, 60, 60), count(30, 60, 60))
+    assert isinstance(judge(arrival(*pause), [ONE], at(59), POLICY), Waiting)
+    assert judge(arrival(*pause), [ONE], at(60), POLICY).kind is EvidenceKind.COUNTED
+    # it had them all before the first came
+    whole = (count(-20, 60, 35), count(1, 60, 60), count(6, 60, 60))
+    assert judge(arrival(*whole), [ONE], at(6), POLICY).kind is EvidenceKind.COUNTED
+
+
+def test_what_nobody_can_read_yet_is_given_the_quiet_time():
+    seen = arrival(count(1, 2, 2), count(6, 2, 2))
+    assert isinstance(judge(seen, [ONE], at(59), POLICY, readable=False), Waiting)
+    assert judge(seen, [ONE], at(60), POLICY, readable=False).kind is EvidenceKind.COUNTED

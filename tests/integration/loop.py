@@ -44,7 +44,9 @@ def make_loop(folder: Path) -> Loop:
     script = folder / "forward.lua"
     script.write_text(FORWARD_WHAT_COMES)
     pacs, mirror = Orthanc(folder / "pacs"), Orthanc(folder / "mirror", ae_title="MIRROR")
-    slow = Orthanc(folder / "slow", {"LuaScripts": [str(script)]}, ae_title="SLOW")
+    # Orthanc would keep its association open for five seconds after each instance, which tells us that more may come
+    forwarding = {"LuaScripts": [str(script)], "DicomAssociationCloseDelay": 0}
+    slow = Orthanc(folder / "slow", forwarding, ae_title="SLOW")
     askable = [{"ae_title": o.ae_title, "host": o.host, "port": o.dicom_port} for o in (pacs, slow)]
     held = {"name": "held", "ae_title": "HELD", "host": "127.0.0.1", "port": free_port()}
     raysight = Raysight(

@@ -170,7 +170,11 @@ class Orthanc:
 
     def send(self, study_id: str, peer: str) -> None:
         """C-STORE a study to one of the peers, and wait for the end of it."""
-        self._post(f"/modalities/{peer}/store", json={"Resources": [study_id], "Synchronous": True}, timeout=600)
+        self.send_all([study_id], peer)
+
+    def send_all(self, ids: Iterable[str], peer: str) -> None:
+        """C-STORE what these ids name (studies, series, instances) over one association."""
+        self._post(f"/modalities/{peer}/store", json={"Resources": list(ids), "Synchronous": True}, timeout=600)
 
     def instances(self, study_instance_uid: str) -> dict[str, str]:
         """Orthanc's own id of each instance of a study, by SOP Instance UID."""
