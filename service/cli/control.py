@@ -15,7 +15,7 @@ deliveries = typer.Typer(cls=Group, help="Results on their way to destinations."
 app.add_typer(deliveries, name="deliveries", rich_help_panel=PANEL)
 
 
-@app.command(rich_help_panel=PANEL, epilog="Example: raysight ask 1.2.840.113619.2.55.3.604688119 --by 'Dr Li'")
+@app.command(rich_help_panel=PANEL, epilog="Example: raysight ask 1.2.840.113619.2.55.3.604688119 --who 'Dr Li'")
 def ask(
     study: Annotated[str, typer.Argument(help="Study Instance UID, or the beginning or end of it.")], by: Who = None
 ) -> None:
