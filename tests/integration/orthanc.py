@@ -62,7 +62,7 @@ class Orthanc:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self.stop()
+        self.kill()  # in order it would take two seconds, for storage that nobody looks at again
         self._rest.close()
 
     # -- the process --
