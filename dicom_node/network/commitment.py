@@ -79,20 +79,23 @@ def parse_report(information: Dataset, peer_ae: str) -> Committed:
     Raises
     ------
     HeaderError
-        When it names no transaction.
+        When it names no transaction, or an item of it no instance.
     """
     return Committed(
         transaction_uid=check_uid(str(information.get("TransactionUID", "") or ""), "Transaction UID (0008,1195)"),
-        committed=tuple(
-            str(item.ReferencedSOPInstanceUID) for item in information.get("ReferencedSOPSequence", None) or ()
-        ),
+        committed=tuple(_instance(item) for item in information.get("ReferencedSOPSequence", None) or ()),
         failed=tuple(
-            (str(item.ReferencedSOPInstanceUID), int(item.get("FailureReason", _PROCESSING_FAILURE)))
+            (_instance(item), int(item.get("FailureReason", None) or _PROCESSING_FAILURE))
             for item in information.get("FailedSOPSequence", None) or ()
         ),
         peer_ae=peer_ae,
         at=datetime.now(UTC).isoformat(),
     )
+
+
+def _instance(item: Dataset) -> str:
+    uid = str(item.get("ReferencedSOPInstanceUID", None) or "")
+    return check_uid(uid, "Referenced SOP Instance UID (0008,1155)")
 
 
 def _reference(reference: InstanceReference) -> Dataset:

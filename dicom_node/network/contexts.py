@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -47,3 +49,10 @@ def commitment_reports() -> PresentationContext:
     context = build_context(StorageCommitmentPushModel, list(UNCOMPRESSED))
     context.scu_role, context.scp_role = False, True
     return context
+
+
+class SharedContexts(list[PresentationContext]):
+    """pynetdicom copies all contexts deeply for every association (as long as ten images take) and changes none."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SharedContexts:
+        return self

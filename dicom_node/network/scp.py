@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 import structlog
 from pydicom.dataset import Dataset
 from pynetdicom import evt
+from pynetdicom.acse import APPLICATION_CONTEXT_NAME
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.presentation import PresentationContext
@@ -24,7 +25,7 @@ from pynetdicom.presentation import PresentationContext
 from dicom_node.blobs import BlobStore
 from dicom_node.network.association import Handlers, entity
 from dicom_node.network.commitment import parse_report
-from dicom_node.network.contexts import commitment_reports, storage_contexts
+from dicom_node.network.contexts import SharedContexts, commitment_reports, storage_contexts
 from dicom_node.network.peers import Limits, Peer, admit
 from dicom_node.network.transport import Server, SpoolingDIMSE, request_handler
 from dicom_node.spool.incoming import (
@@ -41,6 +42,7 @@ from dicom_node.spool.names import blob_name, check_uid
 from imaging.errors import HeaderError, StorageError
 
 _ANSWER_TO_REQUEST_SECONDS = 10.0
+_NO_SUCH_EVENT_TYPE, _INVALID_ARGUMENT = 0x0113, 0x0115  # PS3.7 annex C
 _logger = structlog.get_logger(__name__)
 
 
@@ -122,8 +124,9 @@ class StoreSCP:
             swept = sweep(self._blobs.scratch)
             self._server = ae.make_server(
                 self._bind,
-                contexts=_SharedContexts(self._contexts),
+                contexts=SharedContexts(self._contexts),
                 evt_handlers=[
+                    (evt.EVT_CONN_CLOSE, _dont_wait),
                     (evt.EVT_REQUESTED, self._requested),
                     (evt.EVT_REJECTED, self._rejected),
                     (evt.EVT_ESTABLISHED, self._established),
@@ -263,7 +266,14 @@ class StoreSCP:
 
     def _report(self, event: evt.Event) -> tuple[int, None]:
         """N-EVENT-REPORT of a storage commitment SCP: logged, then acknowledged."""
-        entry = parse_report(event.event_information, _calling_ae(event.assoc))
+        calling_ae = _calling_ae(event.assoc)
+        if event.event_type not in (1, 2):  # PS3.4 table J.3-2: all committed, some failed
+            return _NO_SUCH_EVENT_TYPE, None
+        try:
+            entry = parse_report(event.event_information, calling_ae)
+        except HeaderError as error:
+            _logger.warning("commitment report refused", calling_ae=calling_ae, reason=str(error))
+            return _INVALID_ARGUMENT, None
         self._log.append(entry)
         self._on_event(
             "committed", calling_ae=entry.peer_ae, committed=len(entry.committed), failed=len(entry.failed)
@@ -272,10 +282,14 @@ class StoreSCP:
 
     def _requested(self, event: evt.Event) -> None:
         assoc = event.assoc
-        title, address = assoc.requestor.primitive.calling_ae_title, assoc.requestor.address
-        if self._peers is None or admit(self._peers, title, address):
+        primitive, address = assoc.requestor.primitive, assoc.requestor.address
+        if primitive.application_context_name != APPLICATION_CONTEXT_NAME:
+            diagnostic = 0x02  # application context name not supported
+        elif self._peers is not None and not admit(self._peers, primitive.calling_ae_title, address):
+            diagnostic = 0x03  # calling AE title not recognised
+        else:
             return
-        assoc.acse.send_reject(0x01, 0x01, 0x03)  # calling AE title not recognised
+        assoc.acse.send_reject(0x01, 0x01, diagnostic)
         self._rejected(event)
         assoc.kill()
 
@@ -294,11 +308,13 @@ class StoreSCP:
             self._activity[_calling_ae(assoc)] = datetime.now(UTC)
 
 
-class _SharedContexts(list[PresentationContext]):
-    """pynetdicom copies all contexts deeply for every association (as long as ten images take) and changes none."""
+def _dont_wait(event: evt.Event) -> None:
+    """Wake the thread that waits for an association request on a connection that was closed without one.
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _SharedContexts:
-        return self
+    Else it would hold a place among the allowed associations until the time for a request is over.
+    """
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(None)
 
 
 def _calling_ae(assoc: Association) -> str:

@@ -8,11 +8,11 @@ thread silently).
 
 from __future__ import annotations
 
-import select
 import socket
 import struct
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import structlog
@@ -30,69 +30,16 @@ from pynetdicom.dimse_primitives import C_STORE, DimsePrimitiveType
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from dicom_node.network.sockets import BulkSocket, Pace, StreamSocket
 from dicom_node.spool.incoming import Incoming
 
 OpenIncoming = Callable[[Association, DIMSEMessage, int], Incoming]
 
 _MAX_COMMAND_BYTES = 16 << 20
-_MAX_NEGOTIATION_BYTES = 1 << 20
-_POLL_SECONDS = 0.002
 _ROOMY = range(512, 1 << 32)  # PDU lengths that hold any C-STORE response whole (0, no limit, goes the long way)
 _logger = structlog.get_logger(__name__)
-
-
-class BulkSocket(AssociationSocket):  # type: ignore[misc]
-    """Reads a PDU in as few calls as the network allows, none longer than agreed, and is closed when it ends.
-
-    Parameters
-    ----------
-    plain
-        The socket that this one takes over.
-    pdu
-        Maximum PDU length announced, bytes.
-    patience
-        Seconds that `ready` waits for bytes, so that the reactor wakes up with them and not a nap later.
-    """
-
-    def __init__(self, plain: AssociationSocket, pdu: int, patience: float = 0.0) -> None:
-        self.__dict__.update(plain.__dict__)
-        self._limit = max(pdu, _MAX_NEGOTIATION_BYTES)
-        self._patience = patience
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is something to read (the end of the connection is)."""
-        if self.socket is None or not self._is_connected:
-            return False
-        poll = select.poll()
-        try:
-            poll.register(self.socket, select.POLLIN)
-            return bool(poll.poll(self._patience * 1000))
-        except (OSError, ValueError):
-            self.event_queue.put("Evt17")  # transport connection closed
-            return False
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read ``nr_bytes``; fewer when the peer closed the connection."""
-        if nr_bytes > self._limit:
-            raise OSError(f"a PDU of {nr_bytes} bytes is longer than was agreed")
-        buffer = bytearray(nr_bytes)
-        got = 0
-        with memoryview(buffer) as view:
-            while got < nr_bytes:
-                count = cast(socket.socket, self.socket).recv_into(view[got:])
-                if not count:
-                    break
-                got += count
-        del buffer[got:]
-        return buffer
-
-    def _shutdown_socket(self) -> None:
-        super()._shutdown_socket()
-        if self.socket is not None:  # pynetdicom leaves one that was never connected, or was cut, to the collector
-            self.socket.close()
 
 
 class Entity(AE):  # type: ignore[misc]
@@ -124,17 +71,23 @@ class SpoolingDIMSE(DIMSEServiceProvider):  # type: ignore[misc]
         for value in primitive.presentation_data_value_list:
             one = P_DATA()
             one.presentation_data_value_list.append(value)
-            try:
-                self._receive_value(one, len(value[1]))
-            except Exception:
-                # A peer's garbage may raise anything in the decoders; here it would kill the reactor thread and leave
-                # the peer waiting. Evt19 (PS3.8 table 9-10) aborts the association properly.
-                _logger.warning(
-                    "invalid DIMSE message, aborting", calling_ae=self.assoc.requestor.ae_title, exc_info=True
-                )
-                self.message = None
-                self.dul.event_queue.put("Evt19")
+            if not self._survives(partial(self._receive_value, one, len(value[1]))):
                 return
+
+    @property
+    def expects(self) -> int | None:
+        """The presentation context of the dataset that is arriving; None when none is."""
+        message = self.message
+        storing = message is not None and isinstance(message.data_set, Incoming)
+        return cast(int, message.context_id) if storing and message is not None else None
+
+    def take(self, fragment: memoryview, *, last: bool) -> None:
+        """The next fragment of that dataset; with the last one the request is answered."""
+        message = cast(DIMSEMessage, self.message)
+        message.data_set.write(fragment)
+        if last:
+            self.message = None
+            self._survives(partial(self._serve, message))
 
     def claim(self, incoming: Incoming) -> None:
         """The caller takes over the duty to discard ``incoming``."""
@@ -145,6 +98,21 @@ class SpoolingDIMSE(DIMSEServiceProvider):  # type: ignore[misc]
         for incoming in list(self._unclaimed):
             incoming.discard()
         self._unclaimed.clear()
+
+    def _survives(self, action: Callable[[], None]) -> bool:
+        """Whether ``action`` ended well; else the association is aborted."""
+        try:
+            action()
+        except Exception:
+            # A peer's garbage may raise anything in the decoders; here it would kill the reactor thread and leave
+            # the peer waiting. Evt19 (PS3.8 table 9-10) aborts the association properly.
+            _logger.warning(
+                "invalid DIMSE message, aborting", calling_ae=self.assoc.requestor.ae_title, exc_info=True
+            )
+            self.message = None
+            self.dul.event_queue.put("Evt19")
+            return False
+        return True
 
     def _receive_value(self, primitive: P_DATA, size: int) -> None:
         storing = self.message is not None and isinstance(self.message.data_set, Incoming)
@@ -187,9 +155,11 @@ class SpoolingDIMSE(DIMSEServiceProvider):  # type: ignore[misc]
         if not plain or primitive.MessageIDBeingRespondedTo is None or self.maximum_pdu_size not in _ROOMY:
             super().send_msg(primitive, context_id)
             return
-        pdata = P_DATA()
-        pdata.presentation_data_value_list.append((context_id, b"\x03" + _store_response(primitive)))
-        self.dul.send_pdu(pdata)
+        response = _store_response(primitive)
+        # Straight to the socket: the reactor's thread, the only one that writes there, is here itself.
+        self.dul.socket.send(
+            struct.pack(">BxIIBB", 0x04, len(response) + 6, len(response) + 2, context_id, 3) + response
+        )
 
 
 def request_handler(
@@ -213,9 +183,15 @@ def request_handler(
             self.request.settimeout(idle_seconds)
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             assoc = super()._create_association()
-            assoc.dul.socket = BulkSocket(assoc.dul.socket, pdu, patience=_POLL_SECONDS)
-            assoc.dul._run_loop_delay = _POLL_SECONDS / 10
             assoc.dimse = SpoolingDIMSE(assoc, open_incoming)
+            assoc._reactor_checkpoint = pace = Pace()
+
+            def look() -> None:
+                if assoc.dul.to_user_queue.qsize() or assoc.dimse.msg_queue.qsize():
+                    pace.wake()
+
+            assoc.dul.socket = StreamSocket(assoc.dul.socket, pdu, assoc.dimse, look)
+            assoc.dul._run_loop_delay = 0  # the socket waits
             mute(assoc)
             for end in (evt.EVT_CONN_CLOSE, evt.EVT_ABORTED):
                 assoc.bind(end, lambda event: closed(event.assoc))
