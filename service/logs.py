@@ -45,6 +45,9 @@ PATIENT_KEYS = frozenset(
 )
 """Keys, lower case without separators, whose values may identify a patient."""
 
+PEERS = ("pynetdicom.dul", "pynetdicom.dimse", "pynetdicom.association")
+"""Loggers of pynetdicom for what a peer did wrong: of an exception only kind and place are kept."""
+
 QUOTING = ("pydicom", "highdicom", "py.warnings")
 """Loggers of libraries whose messages may quote a header's values: only their place is kept."""
 
@@ -142,8 +145,13 @@ def _normal(key: str) -> str:
 
 
 def keep_only_the_place(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """For a record of a library that may quote header values: where it was made, not what it says."""
+    """For a record of a library that may quote header values: where it was made, not what it says; for one about a
+    peer's mistake: no traceback."""
     record: logging.LogRecord | None = event.get("_record")
+    if record is not None and record.name in PEERS and record.exc_info and record.exc_info[1]:
+        event["problem"] = type(record.exc_info[1]).__name__
+        event["place"] = f"{record.module}:{record.lineno}"
+        event.pop("exc_info", None)
     if record is None or not record.name.startswith(QUOTING):
         return event
     event["event"] = f"{record.name} warns (text left out, as it may quote the header)"

@@ -14,6 +14,11 @@ from time import monotonic
 
 import structlog
 
+from service.configuration import Home
+from service.metrics import clean_metrics
+from service.roles import hold_role
+from service.version import raysight_version
+
 log = structlog.get_logger(__name__)
 
 ROLES = ("node", "worker", "api")
@@ -82,16 +87,24 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def serve(home: Path, folder: Path) -> None:
-    """Run all roles until SIGTERM or SIGINT."""
+def serve(home: Home, folder: Path) -> None:
+    """Run all roles until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    UsageError
+        Another `raysight serve` runs on this home.
+    """
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    os.environ["RAYSIGHT_HOME"] = str(home)
+    os.environ["RAYSIGHT_HOME"] = str(home.root)
     supervisor = Supervisor(("--config", str(folder)))
-    supervisor.start()
-    try:
-        while not stopped.wait(0.2):
-            supervisor.watch()
-    finally:
-        supervisor.stop()
+    with hold_role(home.root, "serve", raysight_version()):
+        clean_metrics(home)
+        supervisor.start()
+        try:
+            while not stopped.wait(0.2):
+                supervisor.watch()
+        finally:
+            supervisor.stop()

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 
 from dicom_node.blobs import BlobStore, LocalBlobStore
@@ -35,7 +36,8 @@ def create_app(configuration: Configuration, engine: Engine, results: BlobStore 
     results
         Where results lie; the home's `results` folder when None.
     """
-    app = FastAPI(
+    # its documentation page comes from this process: a hospital's network reaches no public server
+    app = FastAPIOffline(
         title="Raysight",
         version=raysight_version(),
         description=DESCRIPTION,

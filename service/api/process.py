@@ -16,6 +16,8 @@ from service.version import application_version
 
 log = structlog.get_logger(__name__)
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 def run_api(configuration: Configuration) -> None:
     """Serve REST, health and metrics until SIGTERM or SIGINT.
@@ -34,6 +36,8 @@ def run_api(configuration: Configuration) -> None:
         server = uvicorn.Server(uvicorn.Config(create_app(configuration, engine), log_config=None, access_log=False))
         try:
             with listen(settings.host, settings.port) as listening:
+                if settings.host not in LOOPBACK:
+                    log.warning("the API has no authentication and listens beyond this machine", host=settings.host)
                 log.info("api listens", host=settings.host, port=listening.getsockname()[1])
                 server.run(sockets=[listening])
         finally:

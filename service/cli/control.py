@@ -19,7 +19,10 @@ app.add_typer(deliveries, name="deliveries", rich_help_panel=PANEL)
 def ask(
     study: Annotated[str, typer.Argument(help="Study Instance UID, or the beginning or end of it.")], by: Who = None
 ) -> None:
-    """Have a study read now, without waiting for it to be complete."""
+    """Have a study read now, without waiting for it to be complete.
+
+    Images that this version has read already are not read again.
+    """
     ready = configuration()
     from service import actions
     from service.status import find_study
@@ -27,7 +30,7 @@ def ask(
     with database(ready) as engine:
         uid = find_study(engine, study)
         actions.ask(engine, uid, who(by))
-    print(f"Asked: {uid} is read now. `raysight status {uid}` shows it.")
+    print(f"Asked: {uid} is taken as complete, and read unless these images were. See `raysight status {uid}`.")
 
 
 @app.command(rich_help_panel=PANEL, epilog="Example: raysight stop lung_nodule --note 'false marks on the new CT'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from rich.console import Group, RenderableType
 from rich.rule import Rule
@@ -176,7 +176,8 @@ def _delivered(delivery: DeliveryStatus) -> Text:
 def _next(delivery: DeliveryStatus, zone: tzinfo) -> str:
     if delivery.confirmed_at:
         return when(delivery.confirmed_at, zone)
-    if delivery.next_attempt_at:
+    # in the past: its turn has come, or its destination backs off as a whole (the comment says until when)
+    if delivery.next_attempt_at and delivery.next_attempt_at > datetime.now(UTC):
         return f"next {when(delivery.next_attempt_at, zone)}"
     return when(delivery.created_at, zone)
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 @app.command(rich_help_panel="The service", epilog="Example: raysight --home /srv/raysight serve")
 def serve() -> None:
     """Run everything: node, worker and API as one group, until Ctrl-C."""
-    ready = _prepare("serve", fresh=True)
+    ready = _prepare("serve")
     from service.supervisor import serve as run
 
-    run(ready.home.root, ready.folder)
+    run(ready.home, ready.folder)
 
 
 @app.command(rich_help_panel="The service")
@@ -47,14 +47,12 @@ def api() -> None:
     run_api(ready)
 
 
-def _prepare(role: str, *, fresh: bool = False) -> Configuration:
+def _prepare(role: str) -> Configuration:
     """Validate the configuration, then set up logs and counters, before anything starts."""
     from service.logs import configure_logs
-    from service.metrics import clean_metrics, keep_counters
+    from service.metrics import keep_counters
 
     ready = configuration()
     configure_logs(role=role)
-    if fresh:
-        clean_metrics(ready.home)
     keep_counters(ready.home)
     return ready

@@ -54,9 +54,10 @@ def run_demo(*, once: bool) -> None:
             api = f"http://127.0.0.1:{configuration.settings.api.port}"
             console.print(f"Raysight  {node}, REST at {api}/docs\n")
             study = _follow(console, configuration, archive, scan)
-            _show(console, configuration, archive, study)
+            _show(console, configuration, study)
             if not once:
-                console.print(f"\nStill serving. Send it more: raysight send DIR {node}   (Ctrl-C ends)")
+                console.print(f"\nLook into the archive: {archive.look}")
+                console.print(f"Still serving. Send it more: raysight send DIR {node}   (Ctrl-C ends)")
                 _until_interrupted()
 
 
@@ -154,7 +155,7 @@ def _doing(study: StudyStatus) -> str:
     return words.get(study.state, "")
 
 
-def _show(console: Console, configuration: Configuration, archive: Archive, study: StudyStatus) -> None:
+def _show(console: Console, configuration: Configuration, study: StudyStatus) -> None:
     results = ResultStore(LocalBlobStore(configuration.home.results))
     for answer in study.readings:
         reading = results.reading(answer.key)
@@ -170,7 +171,7 @@ def _show(console: Console, configuration: Configuration, archive: Archive, stud
         console.print("Times     " + " · ".join(f"{stage} {s:.1f} s" for stage, s in stages.items() if s is not None))
         for delivery in answer.deliveries:
             means = f" by {delivery.confirmed_by}" if delivery.confirmed_by else f": {delivery.comment}"
-            console.print(f"Archive   {delivery.state.value}{means}; look into it: {archive.look}")
+            console.print(f"Archive   {delivery.state.value}{means}")
 
 
 def _copies(results: ResultStore, answer: PipelineStatus) -> dict[str, Path]:

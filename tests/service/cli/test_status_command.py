@@ -95,7 +95,7 @@ def test_stop_and_start_stand_in_the_audit(raysight: Run, filled: Any) -> None:
 
 def test_ask_marks_the_study(raysight: Run, filled: Any) -> None:
     result = raysight("ask", "9.9.1")
-    assert result.stdout.startswith("Asked: 9.9.1 is read now")
+    assert result.stdout.startswith("Asked: 9.9.1 is taken as complete")
     (study,) = [s for s in filled.rows(tables.studies) if s["study_instance_uid"] == "9.9.1"]
     assert study["asked_at"] is not None
     assert [(a["who"], a["action"], a["subject"]) for a in filled.rows(tables.audit)] == [("li", "ask", "9.9.1")]
