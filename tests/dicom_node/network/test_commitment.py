@@ -131,7 +131,7 @@ def test_a_report_without_transaction_is_not_acknowledged(start_node: Callable[.
     report.FailedSOPSequence = []
     status, _ = assoc.send_n_event_report(report, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
     assoc.release()
-    assert status.Status == 0x0110
+    assert status.Status == 0x0115
     assert list(read_log(node.home / "log")) == []
 
 
