@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import yaml
+from pydantic import TypeAdapter
 from sqlalchemy import Engine, select
 
 from dicom_node.network.echo import verify
@@ -23,6 +24,8 @@ from imaging.errors import PeerError
 from service.database.engine import connect, reading
 from service.database.tables import instances
 from service.roles import role_alive
+from service.settings import Settings
+from service.status import StudyStatus, study_status
 from tests.integration.orthanc import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,12 +207,19 @@ class Raysight:
             return set(connection.execute(query).scalars())
 
     def study(self, uid: str) -> Any:
-        """`GET /v1/studies/{uid}`, which says what `status --json` says; None while there is no such study."""
+        """What `status --json` says, faster: by REST, else from the database; None while there is no such study."""
+        if self._process is None:
+            return self._looked_up(uid)
         try:
             answer = self._rest.get(f"/v1/studies/{uid}")
         except httpx.TransportError:
             return None  # the API starts
         return None if answer.status_code == 404 else answer.raise_for_status().json()
+
+    def _looked_up(self, uid: str) -> Any:
+        settings = Settings.model_validate(yaml.safe_load((self.configs / "raysight.yaml").read_text("utf-8")))
+        found = study_status(self.database, settings, uid)
+        return None if found is None else TypeAdapter(StudyStatus).dump_python(found, mode="json")
 
     def wait_for(self, uid: str, states: Sequence[str] = FINAL, seconds: float = PATIENCE_SECONDS) -> Any:
         """Wait until a study is in one of these states; its status."""
