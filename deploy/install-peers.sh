@@ -13,6 +13,8 @@ need dciodvfy dicom3tools
 need DicomSRValidator pixelmed-apps
 need java default-jre-headless
 need strace strace
+# the server's programs are in no search path
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null 2>&1 || missing="$missing postgresql"
 [ -d /usr/share/fonts/opentype/noto ] || missing="$missing fonts-noto-cjk"
 
 [ -z "$missing" ] && exit 0
