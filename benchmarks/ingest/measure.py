@@ -67,6 +67,7 @@ def measure(server: Server, studies: Sequence[Sequence[Image]], folder: Path, *,
             receiver, answer = context.Pipe(duplex=False)
             process = context.Process(target=send, args=(study, (server.ae_title, peer.port), last, gate, answer))
             process.start()
+            answer.close()  # the sender's end is its own: if it dies, `recv` says so
             pipes.append(receiver)
             processes.append(process)
         gate.wait(60)

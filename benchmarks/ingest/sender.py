@@ -19,7 +19,7 @@ from benchmarks.ingest.images import Image
 
 CALLING_AE = "MODALITY"
 _CONTEXT = 1
-_STATUS = struct.pack("<HHI", 0x0000, 0x0900, 2)
+_STATUS = 0x0900
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Association:
                 (length,) = struct.unpack_from(">I", body)
                 command, last = command + body[6 : 4 + length], bool(body[5] & 0x02)
                 body = body[4 + length :]
-        return int.from_bytes(command[command.index(_STATUS) + 8 :][:2], "little")
+        return _values(command)[_STATUS]
 
     def _pdu(self) -> tuple[int, bytes]:
         kind, length = struct.unpack(">BxI", self._read(6))
@@ -162,6 +162,16 @@ def _command(image: Image, number: int) -> bytes:
         )
     )
     return _element(0x0000, struct.pack("<I", len(elements))) + elements
+
+
+def _values(command: bytes) -> dict[int, int]:
+    """The elements of a command set as numbers."""
+    values, offset = {}, 0
+    while offset < len(command):
+        _, element, length = struct.unpack_from("<HHI", command, offset)
+        values[element] = int.from_bytes(command[offset + 8 : offset + 8 + length], "little")
+        offset += 8 + length
+    return values
 
 
 def _element(element: int, value: bytes) -> bytes:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
@@ -69,6 +69,29 @@ class Raysight(Server):
         return bool(indexed >= images)
 
 
+class Receiver(Server):
+    """The node's receiver alone: what is left when nobody indexes."""
+
+    def command(self, folder: Path, port: int) -> tuple[Sequence[str], dict[str, str]]:
+        from dicom_node.network.peers import Limits
+        from service.node.receiver import Task
+
+        places = {name: str(folder / "home" / name) for name in ("spool", "log")}
+        task = Task(
+            home=str(folder / "home"),
+            version="1",
+            ae_title=self.ae_title,
+            host="127.0.0.1",
+            port=port,
+            peers=(("*", ("127.0.0.1",)),),
+            limits=Limits(free_bytes=100 << 20),
+            **places,
+        )
+        (folder / "home" / "metrics").mkdir(parents=True)
+        command = [sys.executable, "-m", "service.node.receiver", json.dumps(asdict(task))]
+        return command, {"PROMETHEUS_MULTIPROC_DIR": str(folder / "home" / "metrics")}
+
+
 class Orthanc(Server):
     """Orthanc with its SQLite index; ``fsync``: its own default of forcing each file to disk."""
 
@@ -115,6 +138,7 @@ class StoreSCP(Server):
 
 SERVERS: tuple[Server, ...] = (
     Raysight("raysight node", "file, folder and log line fsynced; indexed in the background", "RAYSIGHT"),
+    Receiver("its receiver alone", "file, folder and log line fsynced; no index", "RAYSIGHT"),
     Orthanc("Orthanc", "no fsync (SyncStorageArea false); indexed", "ORTHANC"),
     SyncingOrthanc("Orthanc, its default", "file fsynced (SyncStorageArea true); indexed", "ORTHANC"),
     StoreSCP("storescp --fork", "no fsync; no index", "STORESCP"),
@@ -141,8 +165,9 @@ def running(server: Server, folder: Path, core: int | None) -> Iterator[Running]
     pinned = [] if core is None else ["taskset", "-c", str(core)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*pinned, *command], cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log
+            [*pinned, *command], cwd=ROOT, env=os.environ | environment, stdin=subprocess.PIPE, stdout=log, stderr=log
         )
+    assert process.stdin is not None
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _listens(port):
@@ -151,6 +176,7 @@ def running(server: Server, folder: Path, core: int | None) -> Iterator[Running]
             time.sleep(0.05)
         yield Running(server, process.pid, port, folder)
     finally:
+        process.stdin.close()  # what the receiver ends by
         process.terminate()
         try:
             process.wait(20)

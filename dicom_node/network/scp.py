@@ -160,14 +160,16 @@ class StoreSCP:
         host, port = self._server.server_address[:2]
         return str(host), int(port)
 
+    def associations(self) -> Counter[str]:
+        """Established associations by calling AE title."""
+        server = self._server
+        return Counter(
+            _calling_ae(assoc) for assoc in (server.active_associations if server else []) if assoc.is_established
+        )
+
     def open_associations(self, calling_ae: str | None = None) -> int:
         """Established associations, of one calling AE title or of all."""
-        server = self._server
-        counts = Counter(
-            assoc.requestor.ae_title.strip()
-            for assoc in (server.active_associations if server else [])
-            if assoc.is_established
-        )
+        counts = self.associations()
         return counts.total() if calling_ae is None else counts[calling_ae]
 
     def last_activity(self, calling_ae: str) -> datetime | None:

@@ -11,11 +11,9 @@ from time import monotonic
 
 import structlog
 
-from dicom_node.blobs import BlobStore, LocalBlobStore
-from dicom_node.network.peers import Limits, Peer
-from dicom_node.network.scp import StoreSCP
-from dicom_node.spool.log import ReceiveLog
-from service.configuration import Configuration
+from dicom_node.blobs import LocalBlobStore
+from dicom_node.network.peers import Limits
+from service.configuration import Configuration, Home
 from service.database.engine import connect, upgrade
 from service.delivery.confirming import apply_commitment
 from service.delivery.loop import DeliveryService
@@ -24,6 +22,7 @@ from service.node.completeness import TOGETHER, Completeness
 from service.node.identity import source_identity
 from service.node.indexer import Indexer
 from service.node.planning import Planner
+from service.node.receiver import Receiver, Task
 from service.node.retention import release_images
 from service.roles import hold_role, live_versions
 from service.settings import Settings
@@ -78,37 +77,39 @@ def run_node(configuration: Configuration) -> None:
         journal = Journal(home.journal_url)
         spool, results = LocalBlobStore(home.spool), LocalBlobStore(home.results)
         delivery = DeliveryService(settings, database, results, source_identity(database, spool), on_event=on_event)
-        receive_log = ReceiveLog(home.log)
-        scp = _scp(settings, spool, receive_log)
+        receiver = Receiver(_task(settings, home, version))
         planner = Planner(database, ResultStore(results), journal, configuration.pipelines, version)
         node = Node(
             indexer=Indexer(database, home.log, spool, apply_commitment),
-            completeness=Completeness(database, settings, planner, scp.open_associations),
+            completeness=Completeness(database, settings, planner, receiver.open_associations),
             planner=planner,
             delivery=delivery,
             release=lambda: release_images(database, spool, home.spool, settings.retention),
             live_versions=lambda: live_versions(home.root, "worker"),
         )
-        scp.start()
+        port = receiver.start()
         delivery.start()
         try:
-            log.info("node ready", ae_title=settings.node.ae_title, port=scp.address[1], version=version)
+            log.info("node ready", ae_title=settings.node.ae_title, port=port, version=version)
             node.run(stopped)
         finally:
-            scp.stop()
+            receiver.stop()
             delivery.stop()
-            receive_log.close()
             journal.close()
             database.dispose()
 
 
-def _scp(settings: Settings, spool: BlobStore, receive_log: ReceiveLog) -> StoreSCP:
+def _task(settings: Settings, home: Home, version: str) -> Task:
     own, limits = settings.node, settings.node.limits
-    return StoreSCP(
+    return Task(
+        home=str(home.root),
+        spool=str(home.spool),
+        log=str(home.log),
+        version=version,
         ae_title=own.ae_title,
         host=own.host,
         port=own.port,
-        peers=tuple(Peer(p.ae_title, p.addresses) for p in own.peers),
+        peers=tuple((p.ae_title, p.addresses) for p in own.peers),
         limits=Limits(
             associations=limits.associations,
             pdu=limits.pdu_bytes,
@@ -116,7 +117,4 @@ def _scp(settings: Settings, spool: BlobStore, receive_log: ReceiveLog) -> Store
             idle_seconds=limits.idle_seconds,
             free_bytes=limits.free_mb * 1024 * 1024,
         ),
-        blobs=spool,
-        log=receive_log,
-        on_event=on_event,
     )
