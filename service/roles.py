@@ -11,6 +11,9 @@ from pathlib import Path
 
 from imaging.errors import UsageError
 
+RECEIVER = "receiver"
+"""The role of the node's storage SCP, a process of its own."""
+
 
 def _lock_file(home: Path, role: str) -> Path:
     return home / "run" / f"{role}.lock"

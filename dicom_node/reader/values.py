@@ -6,6 +6,7 @@ import math
 import re
 import struct
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
@@ -17,6 +18,7 @@ from pydicom.multival import MultiValue
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "SV": "q", "UV": "Q"}
 
 
+@cache
 def tag(keyword: str) -> int:
     """The tag of a standard keyword."""
     number = tag_for_keyword(keyword)
@@ -87,6 +89,8 @@ def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
 def decode(value: bytes, character_sets: Sequence[str]) -> str:
     """Text in the given Specific Character Set (0008,0005), escapes (PS3.5 section 6.1.2.5) included."""
     first = python_encoding.get(character_sets[0] if character_sets else "", "latin_1")
+    if b"\x1b" not in value:
+        return value.decode(first, "replace")
     parts = []
     for part in re.split(rb"(?=\x1b)", value):
         escape, codec = next(((e, c) for e, c in CODES_TO_ENCODINGS.items() if part.startswith(e)), (b"", first))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, exists, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from dicom_node.blobs import BlobStore
 from dicom_node.reader.headers import InstanceHeader, read_header, to_json
@@ -21,6 +21,7 @@ from service.database.engine import insert_ignore
 
 log = structlog.get_logger(__name__)
 
+LULL = timedelta(seconds=0.5)  # a study that still receives is not judged after every batch
 BATCH = 50  # lines a transaction: headers are parsed before it, so it is short
 
 
@@ -45,10 +46,9 @@ class Indexer:
         while lines := list(islice(read_log(self.log_folder, self._position()), BATCH)):
             headers = self._headers([entry for entry, _ in lines if isinstance(entry, Received)])
             with self.database.begin() as connection:
+                self._received(connection, [e for e, _ in lines if isinstance(e, Received)], headers)
                 for entry, _ in lines:
-                    if isinstance(entry, Received):
-                        self._received(connection, entry, headers.get(entry.blob))
-                    elif isinstance(entry, Committed):
+                    if isinstance(entry, Committed):
                         self.apply_commitment(connection, entry)
                 _set_position(connection, lines[-1][1])
             taken += len(lines)
@@ -84,83 +84,132 @@ class Indexer:
                 log.exception("header unreadable", sop_instance_uid=entry.sop_instance_uid)
         return headers
 
-    def _received(self, connection: Connection, entry: Received, header: InstanceHeader | str | None) -> None:
-        at = datetime.fromisoformat(entry.received_at)
+    def _received(
+        self, connection: Connection, entries: Sequence[Received], headers: Mapping[str, InstanceHeader | str]
+    ) -> None:
+        """The lines of a batch: what is known is counted, what isn't becomes a row, and its study gets something new.
+
+        A statement for each of these steps, not for each line: composing statements takes longer than the database.
+        """
+        known = _known(connection, entries)
+        rows: list[dict[str, Any]] = []
+        again: list[Received] = []
+        studies: dict[str, _Arrivals] = {}
+        for entry in entries:
+            place = (entry.study_instance_uid, entry.sop_instance_uid)
+            digests = known.digests.setdefault(place, set())
+            if entry.digest in digests:
+                again.append(entry)
+                continue
+            if digests:
+                log.warning("same UID, other bytes: kept beside the first", sop_instance_uid=entry.sop_instance_uid)
+            header = headers.get(entry.blob)
+            row = _instance(entry, header, conflict=bool(digests), ours=entry.sop_instance_uid in known.ours)
+            rows.append(row)
+            digests.add(entry.digest)
+            arrivals = studies.setdefault(entry.study_instance_uid, _Arrivals(entry))
+            if row["is_image"] and not row["ours"]:
+                arrivals.last_image = entry
+        if rows:
+            connection.execute(tables.instances.insert(), rows)
+        for entry in again:
+            self._again(connection, entry)
+        for arrivals in studies.values():
+            _study_received(connection, arrivals)
+
+    def _again(self, connection: Connection, entry: Received) -> None:
         i = tables.instances
         same = (
             (i.c.digest == entry.digest)
             & (i.c.study_instance_uid == entry.study_instance_uid)
             & (i.c.sop_instance_uid == entry.sop_instance_uid)
         )
-        again = connection.execute(
-            update(i).where(same).values(times_received=i.c.times_received + 1, released_at=self._released(entry, at))
-        )
-        if again.rowcount:
-            return
-        row = self._instance(connection, entry, header, at)
-        connection.execute(i.insert().values(**row))
-        _study_received(connection, entry, at, starts=row["is_image"] and not row["ours"])
-        if row["conflict"]:
-            log.warning("same UID, other bytes: kept beside the first", sop_instance_uid=entry.sop_instance_uid)
-
-    def _released(self, entry: Received, at: datetime) -> datetime | None:
-        return None if self.spool.exists(entry.blob) else at
-
-    def _instance(
-        self, connection: Connection, entry: Received, header: InstanceHeader | str | None, at: datetime
-    ) -> dict[str, Any]:
-        i, o = tables.instances, tables.objects
-        parsed = header if isinstance(header, InstanceHeader) else None
-        ours = connection.execute(select(exists().where(o.c.sop_instance_uid == entry.sop_instance_uid))).scalar_one()
-        other = connection.execute(
-            select(
-                exists().where(
-                    i.c.study_instance_uid == entry.study_instance_uid,
-                    i.c.sop_instance_uid == entry.sop_instance_uid,
-                )
-            )
-        ).scalar_one()
-        return {
-            "digest": entry.digest,
-            "study_instance_uid": entry.study_instance_uid,
-            "sop_instance_uid": entry.sop_instance_uid,
-            "series_instance_uid": entry.series_instance_uid,
-            "sop_class_uid": entry.sop_class_uid,
-            "blob": entry.blob,
-            "size": entry.size,
-            "received_at": at,
-            "calling_ae": entry.calling_ae,
-            "peer": entry.peer,
-            "times_received": 1,
-            "is_image": parsed is not None and parsed.instance.is_image,
-            "ours": bool(ours) or (parsed is not None and parsed.instance.ours),
-            "conflict": bool(other),
-            "unreadable": header if isinstance(header, str) else "",
-            "header": to_json(parsed) if parsed else None,
-            "released_at": None if header is not None else at,
-        }
+        released = None if self.spool.exists(entry.blob) else _received_at(entry)
+        connection.execute(update(i).where(same).values(times_received=i.c.times_received + 1, released_at=released))
 
 
-def _study_received(connection: Connection, entry: Received, at: datetime, *, starts: bool) -> None:
+@dataclass
+class _Arrivals:
+    """A study's first new instance in a batch, and its last new image that isn't ours."""
+
+    first: Received
+    last_image: Received | None = None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the tables say: digests by study and SOP Instance UID, and which SOP Instance UIDs we made."""
+
+    digests: dict[tuple[str, str], set[str]]
+    ours: frozenset[str]
+
+
+def _known(connection: Connection, entries: Sequence[Received]) -> _Known:
+    i, o = tables.instances, tables.objects
+    uids = {entry.sop_instance_uid for entry in entries}
+    digests: dict[tuple[str, str], set[str]] = {}
+    query = select(i.c.study_instance_uid, i.c.sop_instance_uid, i.c.digest).where(i.c.sop_instance_uid.in_(uids))
+    for study, instance, digest in connection.execute(query):
+        digests.setdefault((study, instance), set()).add(digest)
+    ours = connection.execute(select(o.c.sop_instance_uid).where(o.c.sop_instance_uid.in_(uids))).scalars()
+    return _Known(digests, frozenset(ours))
+
+
+def _received_at(entry: Received) -> datetime:
+    return datetime.fromisoformat(entry.received_at)
+
+
+def _instance(entry: Received, header: InstanceHeader | str | None, *, conflict: bool, ours: bool) -> dict[str, Any]:
+    """The row of an instance that isn't known yet; without a header its file is gone."""
+    parsed = header if isinstance(header, InstanceHeader) else None
+    at = _received_at(entry)
+    return {
+        "digest": entry.digest,
+        "study_instance_uid": entry.study_instance_uid,
+        "sop_instance_uid": entry.sop_instance_uid,
+        "series_instance_uid": entry.series_instance_uid,
+        "sop_class_uid": entry.sop_class_uid,
+        "blob": entry.blob,
+        "size": entry.size,
+        "received_at": at,
+        "calling_ae": entry.calling_ae,
+        "peer": entry.peer,
+        "times_received": 1,
+        "is_image": parsed is not None and parsed.instance.is_image,
+        "ours": ours or (parsed is not None and parsed.instance.ours),
+        "conflict": conflict,
+        "unreadable": header if isinstance(header, str) else "",
+        "header": to_json(parsed) if parsed else None,
+        "released_at": None if header is not None else at,
+    }
+
+
+def _study_received(connection: Connection, arrivals: _Arrivals) -> None:
     s = tables.studies
+    first, last = arrivals.first, arrivals.last_image
     insert_ignore(
         connection,
         s,
         [
             {
-                "study_instance_uid": entry.study_instance_uid,
-                "first_received_at": at,
-                "last_received_at": at,
-                "source_ae": entry.calling_ae,
+                "study_instance_uid": first.study_instance_uid,
+                "first_received_at": _received_at(first),
+                "last_received_at": _received_at(first),
+                "source_ae": first.calling_ae,
                 "waiting_for": "",
             }
         ],
     )
-    if starts:
+    if last is not None:
         connection.execute(
             update(s)
-            .where(s.c.study_instance_uid == entry.study_instance_uid)
-            .values(last_received_at=at, source_ae=entry.calling_ae, check_at=datetime.now(UTC), complete_at=None)
+            .where(s.c.study_instance_uid == last.study_instance_uid)
+            .values(
+                last_received_at=_received_at(last),
+                source_ae=last.calling_ae,
+                check_at=datetime.now(UTC) + LULL,
+                complete_at=None,
+            )
         )
 
 

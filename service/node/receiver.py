@@ -27,11 +27,10 @@ from dicom_node.network.peers import Limits, Peer
 from dicom_node.network.scp import StoreSCP
 from dicom_node.spool.log import ReceiveLog
 from imaging.errors import StorageError, UsageError
-from service.roles import hold_role
+from service.roles import RECEIVER, hold_role
 
 log = structlog.get_logger(__name__)
 
-ROLE = "receiver"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.05
@@ -75,7 +74,7 @@ class Receiver:
         self._settled = threading.Event()
         self._stopping = threading.Event()
         # the kernel ends a receiver with the thread that started it: this one lives as long as the node
-        self._keeper = threading.Thread(target=self._keep, name=ROLE, daemon=True)
+        self._keeper = threading.Thread(target=self._keep, name=RECEIVER, daemon=True)
 
     def start(self) -> int:
         """Start it and wait until it listens; its port.
@@ -148,12 +147,12 @@ def run(task: Task) -> int:
     from service.logs import configure_logs  # noqa: PLC0415
     from service.metrics import on_event  # noqa: PLC0415
 
-    configure_logs(role=ROLE)
+    configure_logs(role=RECEIVER)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # sent to the whole group they are the node's to answer
     try:
-        with hold_role(Path(task.home), ROLE, task.version):
+        with hold_role(Path(task.home), RECEIVER, task.version):
             receive_log = ReceiveLog(Path(task.log))
             scp = StoreSCP(
                 task.ae_title,

@@ -26,7 +26,7 @@ from service.database.tables import attempts, deliveries, instances, objects, re
 from tests.integration.orthanc import Orthanc
 from tests.integration.raysight import Raysight
 
-ROLES = ("node", "worker-0", "group")
+ROLES = ("node", "receiver", "worker-0", "group")
 PATIENCE_SECONDS = 240
 LOOK_SECONDS = 0.002
 

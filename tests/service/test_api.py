@@ -203,11 +203,13 @@ def test_a_broken_database_is_a_problem(client: Client, hands: Any) -> None:
 def test_readiness_names_what_is_missing(client: Client, configured: Any, hands: Any) -> None:
     home = configured.home.root
     body = is_problem(client.get("/readyz"), 503)
-    assert [c["name"] for c in body["checks"] if not c["ok"]] == ["node", "worker-0"]
+    assert [c["name"] for c in body["checks"] if not c["ok"]] == ["node", "worker-0", "receiver"]
     with ExitStack() as alive:
         alive.enter_context(hold_role(home, "node", "1"))
         assert "worker-0: does not run" in is_problem(client.get("/readyz"), 503)["detail"]
         alive.enter_context(hold_role(home, "worker-0", "1"))
+        assert "receiver: does not run" in is_problem(client.get("/readyz"), 503)["detail"]
+        alive.enter_context(hold_role(home, "receiver", "1"))
         answer = client.get("/readyz")
         assert answer.status_code == 200 and answer.json()["ready"] is True
         limits = configured.settings.node.limits.model_copy(update={"free_mb": 1 << 40})
