@@ -51,8 +51,8 @@ class Measurement:
 
     @property
     def cpu_rate(self) -> float:
-        """Images per second of the server's processor time."""
-        return self.images / self.server_cpu_seconds
+        """Images per second of the server's processor time, of which the kernel's tick is the smallest part."""
+        return self.images / max(self.server_cpu_seconds, 1 / _TICK)
 
 
 def measure(server: Server, studies: Sequence[Sequence[Image]], folder: Path, *, pinned: bool) -> Measurement:

@@ -138,7 +138,7 @@ class StoreSCP(Server):
 
 SERVERS: tuple[Server, ...] = (
     Raysight("raysight node", "file, folder and log line fsynced; indexed in the background", "RAYSIGHT"),
-    Receiver("its receiver alone", "file, folder and log line fsynced; no index", "RAYSIGHT"),
+    Receiver("raysight's receiver alone", "file, folder and log line fsynced; no index", "RAYSIGHT"),
     Orthanc("Orthanc", "no fsync (SyncStorageArea false); indexed", "ORTHANC"),
     SyncingOrthanc("Orthanc, its default", "file fsynced (SyncStorageArea true); indexed", "ORTHANC"),
     StoreSCP("storescp --fork", "no fsync; no index", "STORESCP"),

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ _KINDS: dict[str, type[Entry]] = {"received": Received, "committed": Committed}
 def encode(entry: Entry) -> bytes:
     """The entry's line, with its end."""
     kind = "received" if isinstance(entry, Received) else "committed"
-    return json.dumps({"kind": kind, **asdict(entry)}, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+    return json.dumps({"kind": kind, **vars(entry)}, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(line: bytes) -> Entry:
