@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread
+from time import sleep
 
 import pytest
+from sqlalchemy import Connection, create_engine, event, make_url, text
 
 from dicom_node.network.archive import FakeArchive
 from dicom_node.network.store import send_files
+from service.database.engine import connect, upgrade
 from tests.integration.postgresql import ABSENT, binaries, running_cluster
 from tests.integration.raysight import Raysight, deliver_to
 from tests.integration.studies import copy_study
@@ -22,6 +29,37 @@ def postgresql() -> Iterator[str]:
         pytest.skip(ABSENT)
     with running_cluster() as url:
         yield url
+
+
+def test_processes_that_start_together_make_the_tables_once(postgresql: str, tmp_path: Path) -> None:
+    server = create_engine(postgresql, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text("CREATE DATABASE together"))
+    url = make_url(postgresql).set(database="together").render_as_string(hide_password=False)
+    first, made, may_commit = connect(url), Event(), Event()
+
+    @event.listens_for(first, "commit")
+    def _hold(_connection: Connection) -> None:
+        made.set()
+        assert may_commit.wait(60)
+
+    thread = Thread(target=upgrade, args=(first,))
+    thread.start()
+    assert made.wait(60)
+    environment = os.environ | {"RAYSIGHT_HOME": str(tmp_path / "home"), "RAYSIGHT_DATABASE_URL": url}
+    command = [sys.executable, "-m", "service.cli", "db", "upgrade"]
+    second = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE datname = 'together' AND wait_event_type = 'Lock'")
+    with server.connect() as connection:
+        while connection.execute(waiting).scalar_one() == 0:
+            assert second.poll() is None, second.communicate()[0]
+            sleep(0.05)
+    may_commit.set()
+    thread.join()
+    said, _ = second.communicate()
+    assert second.returncode == 0, said
+    first.dispose()
+    server.dispose()
 
 
 def test_the_loop_on_postgresql(postgresql: str, data_dir: Path, tmp_path: Path) -> None:
