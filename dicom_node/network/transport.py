@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import socket
 import struct
+import traceback
 import uuid
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import structlog
@@ -103,11 +105,15 @@ class SpoolingDIMSE(DIMSEServiceProvider):  # type: ignore[misc]
         """Whether ``action`` ended well; else the association is aborted."""
         try:
             action()
-        except Exception:
+        except Exception as error:  # noqa: BLE001
             # A peer's garbage may raise anything in the decoders; here it would kill the reactor thread and leave
             # the peer waiting. Evt19 (PS3.8 table 9-10) aborts the association properly.
+            frame = traceback.extract_tb(error.__traceback__)[-1]
             _logger.warning(
-                "invalid DIMSE message, aborting", calling_ae=self.assoc.requestor.ae_title, exc_info=True
+                "invalid DIMSE message, aborting",
+                calling_ae=self.assoc.requestor.ae_title,
+                problem=type(error).__name__,
+                place=f"{Path(frame.filename).name}:{frame.lineno}",
             )
             self.message = None
             self.dul.event_queue.put("Evt19")

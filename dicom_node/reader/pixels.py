@@ -114,7 +114,8 @@ def hostile(instance: InstanceInfo, series: SeriesInfo) -> Iterator[None]:
     except ImageError:
         raise
     except Exception as error:
-        detail = f"{UID(instance.transfer_syntax_uid).name}: {type(error).__name__}: {error}"
+        said = " ".join(str(error).split())
+        detail = f"{UID(instance.transfer_syntax_uid).name}: {type(error).__name__}: {said}"
         raise undecodable(series, instance, detail) from error
 
 

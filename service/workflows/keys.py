@@ -32,10 +32,17 @@ def reading_key(images: str, pipeline: Pipeline) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def images_digest(instances: Iterable[InstanceInfo]) -> str:
-    """sha256, hex, of a set of instances by their own digests, whatever their order."""
+def images_digest(instances: Iterable[InstanceInfo], refused: str = "") -> str:
+    """sha256, hex, of a set of instances by their own digests, whatever their order.
+
+    Parameters
+    ----------
+    refused
+        The reason's kind, where they were refused: of two contents under one UID a study shows only one, so a refusal
+        for that can cover the very instances that were read before the other content came.
+    """
     digests = sorted({i.digest for i in instances})
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    return hashlib.sha256("\n".join([*digests, refused] if refused else digests).encode()).hexdigest()
 
 
 def image_instances(study: StudyInfo) -> list[InstanceInfo]:

@@ -68,8 +68,8 @@ def make_request(
     """Select and describe one reading; nothing is stored."""
     answer = pipeline.select(study)
     covered = read_instances(study, answer)
-    images = images_digest(covered)
-    refused = isinstance(answer, Refusal)
+    refusal = answer.reason if isinstance(answer, Refusal) else None
+    images = images_digest(covered, refusal.kind if refusal else "")
     return ReadingRequest(
         key=reading_key(images, pipeline),
         study_instance_uid=study.study_instance_uid,
@@ -79,7 +79,7 @@ def make_request(
         images=images,
         study_images=images_digest(image_instances(study)),
         answer=answer,
-        header_blobs=tuple(i.blob for i in covered[: 1 if refused else None]),
+        header_blobs=tuple(i.blob for i in covered[: 1 if refusal else None]),
         evidence=evidence,
         requested_at=evidence.at,
         predecessor=predecessor,
