@@ -23,6 +23,7 @@ HEADER_LIMIT = 64 * 2**20
 PIXEL_LIMIT = 4 * 2**30
 _CHUNK = 2**20
 _META_LIMIT = 2**16
+_START = 2**16
 _PIXEL_DATA = 0x7FE00010
 _LONG_VRS = (b"OB", b"OW", b"UN", b"UT", b"SQ", b"OF", b"OD", b"OL", b"OV", b"UC", b"UR", b"SV", b"UV")
 
@@ -115,21 +116,41 @@ def load(path: Path, tags: Iterable[int], *, pixels: bool) -> Loaded:
         Not DICOM, or its elements can't be followed.
     """
     try:
-        size = path.stat().st_size
+        size, wanted = path.stat().st_size, list(tags)
         with path.open("rb") as plain:
             meta = read_meta(plain)
+            if not pixels and (header := _from_start(plain, meta, wanted)):
+                return header
         with _Bounded(io.FileIO(path), size) as file:
             file.seek(meta.offset)
             source: BinaryIO = file
             if meta.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
                 source = io.BytesIO(_inflate(file, PIXEL_LIMIT if pixels else HEADER_LIMIT, whole=pixels))
-            return _elements(source, meta, list(tags), None if pixels else _at_pixels)
+            return _elements(source, meta, wanted, None if pixels else _at_pixels)
     except (HeaderError, OSError):
         raise
     except Exception as error:  # pydicom raises a dozen kinds on hostile bytes; each means the same to the caller
         raise HeaderError(
             f"the dataset can't be followed ({type(error).__name__}: {error}); is its transfer syntax as declared?"
         ) from error
+
+
+def _from_start(file: BinaryIO, meta: FileMeta, tags: list[int]) -> Loaded | None:
+    """The elements up to the pixel data, when they lie in the file's first bytes: read from memory, they cost half.
+
+    None when they don't, or the bytes are odd: then the whole file decides.
+    """
+    if meta.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+        return None
+    file.seek(meta.offset)
+    start = file.read(_START)
+    source = io.BytesIO(start)
+    try:
+        loaded = _elements(source, meta, tags, _at_pixels)
+    except Exception:  # noqa: BLE001 - pydicom raises a dozen kinds, and the caller meets them again
+        return None
+    # at or behind the last byte an element may have been cut short without a word
+    return loaded if source.tell() < len(start) else None
 
 
 def _elements(

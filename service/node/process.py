@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from service.workflows.results import ResultStore
 log = structlog.get_logger(__name__)
 
 INDEX_SECONDS = 0.2
+INDEX_NICENESS = 5
 RECOVER_SECONDS = 10.0
 RETENTION_SECONDS = 60.0
 
@@ -50,6 +52,8 @@ class Node:
 
     def run(self, stopped: threading.Event) -> None:
         """Index, judge, recover and release until stopped."""
+        # senders wait for the receiver, and nobody for this thread: it takes the processor that is left
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), INDEX_NICENESS)
         recover_at = release_at = monotonic()
         with ThreadPoolExecutor(TOGETHER, thread_name_prefix="completeness") as pool:
             while not stopped.wait(INDEX_SECONDS):
