@@ -9,24 +9,23 @@ from time import sleep
 import pytest
 
 from tests.integration.loop import QUIET_SECONDS, Loop
-from tests.integration.studies import Composer, load_scan
+from tests.integration.studies import LUNGS, Composer, load_scan
 
 pytestmark = pytest.mark.data
 
 PAUSE_SECONDS = 1.8  # longer than two counts take, shorter than the quiet time
-LUNGS = slice(30, 105)  # enough of them to be read
 
 
 @pytest.fixture(scope="module")
 def composer(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Composer:
-    scan = load_scan(data_dir / "ct" / "lidc-0001", shrink=4)
+    scan = load_scan(data_dir / "ct" / "lidc-0001", LUNGS)
     return Composer(scan, tmp_path_factory.mktemp("completeness"), "completeness")
 
 
 def test_an_archive_that_still_receives_while_it_forwards(loop: Loop, composer: Composer) -> None:
     """Its count equals ours in every pause of the modality; the first pauses come before anything can be read."""
     slow = Composer(composer.scan, composer.folder, "slow modality")
-    images = slow.thin(LUNGS)
+    images = slow.thin()
     portions = [images[:1], images[1:8], images[8:65], images[65:70], images[70:]]
     sent = 0
     for portion in portions:
@@ -46,7 +45,7 @@ def test_an_archive_that_still_receives_while_it_forwards(loop: Loop, composer: 
 
 def test_what_the_source_has_and_has_not_sent_is_waited_for(loop: Loop, composer: Composer) -> None:
     lagging = Composer(composer.scan, composer.folder, "lagging archive")
-    images = lagging.thin(LUNGS)
+    images = lagging.thin()
     loop.pacs.upload(images)
     ids = sorted(loop.pacs.instances(lagging.uid).values())
     kept, sent = ids[:5], ids[5:]

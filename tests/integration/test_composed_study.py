@@ -13,7 +13,7 @@ import pytest
 from pydicom import Dataset
 
 from tests.integration.loop import Loop
-from tests.integration.studies import Composer, Scan, load_scan, made_uid
+from tests.integration.studies import LUNGS, Composer, Scan, load_scan, made_uid
 
 pytestmark = pytest.mark.data
 
@@ -95,9 +95,9 @@ def test_the_right_series_is_read_and_the_others_are_named(loop: Loop, scan: Sca
 
 def test_late_images_make_a_reading_that_names_its_predecessor(loop: Loop, scan: Scan, tmp_path: Path) -> None:
     composer = Composer(scan, tmp_path, "late")
-    images = composer.thin()
-    random.Random(21).shuffle(late := list(images[118:]))
-    loop.send(images[:118], "CT")
+    images = composer.thin(LUNGS)
+    random.Random(21).shuffle(late := list(images[:8]))
+    loop.send(images[8:], "CT")
     first = loop.raysight.wait_for(composer.uid)
     assert (first["state"], len(first["readings"])) == ("confirmed", 1)
     loop.send(late, "CT")

@@ -84,14 +84,14 @@ def test_the_loop_on_postgresql(postgresql: str, data_dir: Path, tmp_path: Path)
                 lambda s: any(d["state"] == "confirmed" for r in s["readings"] for d in r["deliveries"]),
                 "its report is confirmed",
             )
-            status = raysight.status(study.uid)
+            status = raysight.study(study.uid)
             (reading,) = status["readings"]
             assert (reading["state"], reading["starts"]) == ("not read", 1)
             assert reading["deliveries"][0]["confirmed_by"] == "commitment"
             # the same again starts nothing
             send_files(raysight.remote, "OTHER", list(study.files))
             raysight.wait("all came twice", lambda: raysight.times_received(study.uid) == {2})
-            assert raysight.status(study.uid) == status
+            assert raysight.study(study.uid) == status
             assert not list(raysight.home.glob("*.db"))
         raysight.run("index", "rebuild")
         rebuilt = raysight.study(study.uid)

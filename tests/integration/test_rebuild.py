@@ -18,7 +18,7 @@ from dicom_node.network.archive import FakeArchive
 from dicom_node.network.store import send_files
 from service.database.tables import DERIVED
 from tests.integration.raysight import Raysight, deliver_to
-from tests.integration.studies import Composer, copy_study, load_scan
+from tests.integration.studies import LUNGS, Composer, copy_study, load_scan
 
 pytestmark = pytest.mark.data
 
@@ -54,8 +54,8 @@ class Past:
 def past(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
     folder = tmp_path_factory.mktemp("rebuild")
     slices = sorted((data_dir / "ct" / "lidc-0001-slab").glob("*.dcm"))[:3]
-    composer = Composer(load_scan(data_dir / "ct" / "lidc-0001", shrink=4), folder, "read")
-    *thin, late = composer.thin(slice(30, 105))
+    composer = Composer(load_scan(data_dir / "ct" / "lidc-0001", LUNGS), folder, "read")
+    *thin, late = composer.thin()
 
     def magnetic(ds: Dataset, number: int) -> None:
         ds.Modality = "MR"
