@@ -3,7 +3,8 @@
 Every repetition measures each server once under each load, one after the other, each on an empty folder of the same
 file system. Two rates are told: images per second of wall time, and images per second of the server's own processor
 time, in which the senders have no part. With two cores or more each load runs a second time with the server on one
-core and the senders on another.
+core and the senders on another. One sender waits for three fsyncs an image on our side, so what the disk alone takes
+for them is told too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
+from benchmarks.ingest.disk import sync_seconds
 from benchmarks.ingest.images import batches
 from benchmarks.ingest.measure import Measurement, measure
 from benchmarks.ingest.servers import ROOT, SERVERS, Server
@@ -50,14 +52,16 @@ def main() -> None:
     studies = batches(arguments.data / "ct" / "lidc-0001-slab", max(arguments.senders), arguments.images)
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="raysight-ingest-") as folder:
         place = describe(Path(folder), cores)
-        measured = []
+        measured, syncs = [], []
         for repetition in range(1, arguments.repetitions + 1):
+            syncs.append(1000 * sync_seconds(Path(folder)))
             for count in arguments.senders:
                 for apart in pinned:
                     for server in servers:
                         one = measure(server, studies[:count], Path(folder) / "server", pinned=apart)
                         measured.append(one)
                         _progress(repetition, one)
+        place["fsync of file, folder and log line alone, ms"] = f"{_middle(syncs, '.1f')} at each repetition's start"
         place["load average after"] = _load()
     if arguments.json:
         print(json.dumps({"machine": place, "measurements": [asdict(m) for m in measured]}, indent=2))
