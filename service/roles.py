@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 from imaging.errors import UsageError
 
 RECEIVER = "receiver"
 """The role of the node's storage SCP, a process of its own."""
+
+_PR_SET_PDEATHSIG = 1
+_MOST_SECONDS = 60.0
+
+
+def die_with_parent() -> None:
+    """Linux: a process must not outlive the one that started it, or it would hold the port against the next one."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@dataclass
+class Restarts:
+    """When a process that ended is started again: soon, and ever later, at most after a minute, if it ends at once.
+
+    Parameters
+    ----------
+    first_seconds
+        The wait after an end that comes after at least a minute of life; each early end doubles it.
+    """
+
+    first_seconds: float
+    _doublings: int = 0
+    _started: float = field(default_factory=monotonic)
+
+    def started(self) -> None:
+        """It was started now."""
+        self._started = monotonic()
+
+    def delay(self) -> float:
+        """It ended now: seconds until it is to be started again."""
+        early = monotonic() - self._started < _MOST_SECONDS
+        self._doublings = min(self._doublings + 1, 16) if early else 0
+        return min(_MOST_SECONDS, self.first_seconds * (1 << self._doublings))
 
 
 def _lock_file(home: Path, role: str) -> Path:

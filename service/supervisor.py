@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -16,22 +15,21 @@ import structlog
 
 from service.configuration import Home
 from service.metrics import clean_metrics
-from service.roles import hold_role
+from service.roles import Restarts, die_with_parent, hold_role
 from service.version import raysight_version
 
 log = structlog.get_logger(__name__)
 
 ROLES = ("node", "worker", "api")
 PATIENCE_SECONDS = 15.0
-PR_SET_PDEATHSIG = 1
+FIRST_RESTART_SECONDS = 0.5
 
 
 @dataclass
 class _Role:
     name: str
     process: subprocess.Popen[bytes]
-    started: float
-    failures: int = 0
+    restarts: Restarts = field(default_factory=lambda: Restarts(FIRST_RESTART_SECONDS))
     restart_at: float | None = None
 
 
@@ -45,11 +43,11 @@ class Supervisor:
     def start(self) -> None:
         """Start every role."""
         for name in ROLES:
-            self.roles[name] = _Role(name, self._spawn(name), monotonic())
+            self.roles[name] = _Role(name, self._spawn(name))
 
     def _spawn(self, name: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "service.cli", *self.arguments, name]
-        process = subprocess.Popen(command, preexec_fn=_die_with_parent)  # noqa: S603, PLW1509
+        process = subprocess.Popen(command, preexec_fn=die_with_parent)  # noqa: S603, PLW1509
         log.info("role started", role=name, pid=process.pid)
         return process
 
@@ -60,12 +58,12 @@ class Supervisor:
             if code is None:
                 continue
             if role.restart_at is None:
-                role.failures = role.failures + 1 if monotonic() - role.started < 60 else 0
-                delay = min(60.0, 0.5 * 2**role.failures)
+                delay = role.restarts.delay()
                 role.restart_at = monotonic() + delay
                 log.error("role ended", role=role.name, exit_code=code, again_in_seconds=delay)
             elif monotonic() >= role.restart_at:
-                role.process, role.started, role.restart_at = self._spawn(role.name), monotonic(), None
+                role.process, role.restart_at = self._spawn(role.name), None
+                role.restarts.started()
 
     def stop(self) -> None:
         """Ask every role to end, and end what doesn't."""
@@ -80,11 +78,6 @@ class Supervisor:
                 log.warning("role didn't end in time", role=role.name)
                 role.process.kill()
                 role.process.wait()
-
-
-def _die_with_parent() -> None:
-    """Linux: a role must not outlive its supervisor, or it would hold the port against the next one."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def serve(home: Home, folder: Path) -> None:

@@ -7,7 +7,6 @@ which AE titles have associations open; once the pipe is closed, nobody has.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import select
 import signal
@@ -17,7 +16,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import monotonic
 from typing import IO, Any, cast
 
 import structlog
@@ -27,14 +25,14 @@ from dicom_node.network.peers import Limits, Peer
 from dicom_node.network.scp import StoreSCP
 from dicom_node.spool.log import ReceiveLog
 from imaging.errors import StorageError, UsageError
-from service.roles import RECEIVER, hold_role
+from service.roles import RECEIVER, Restarts, die_with_parent, hold_role
 
 log = structlog.get_logger(__name__)
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.05
-PR_SET_PDEATHSIG = 1
+FIRST_RESTART_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -108,9 +106,9 @@ class Receiver:
     def _keep(self) -> None:
         """Start it again whenever it ends: at once, and ever later when that happens again and again."""
         command = [sys.executable, "-m", "service.node.receiver", json.dumps(asdict(self._task))]
-        failures = 0
+        restarts = Restarts(FIRST_RESTART_SECONDS)
         while not self._stopping.is_set():
-            started = monotonic()
+            restarts.started()
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
                 self._process = process
                 if self._stopping.is_set():
@@ -119,8 +117,7 @@ class Receiver:
             self._associations = {}
             self._settled.set()
             if not self._stopping.is_set():
-                failures = failures + 1 if monotonic() - started < 60 else 0
-                delay = min(60.0, 0.1 * 2**failures)
+                delay = restarts.delay()
                 log.error("receiver ended", exit_code=process.returncode, again_in_seconds=delay)
                 self._stopping.wait(delay)
 
@@ -148,7 +145,7 @@ def run(task: Task) -> int:
     from service.metrics import on_event  # noqa: PLC0415
 
     configure_logs(role=RECEIVER)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # sent to the whole group they are the node's to answer
     try:

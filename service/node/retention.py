@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def _release(database: Engine, spool: BlobStore, study_instance_uid: str) -> int
         ).scalars()
         names = list(blobs)
     for name in names:
-        spool.delete(name)
+        with suppress(KeyError):  # deleted by a node that died before it could note that
+            spool.delete(name)
     with database.begin() as connection:
         connection.execute(
             update(i)

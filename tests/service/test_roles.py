@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imaging.errors import UsageError
-from service.roles import hold_role, live_versions, role_alive
+from service.roles import Restarts, hold_role, live_versions, role_alive
 
 
 def test_a_role_is_held_once_and_let_go(tmp_path: Path) -> None:
@@ -24,3 +24,23 @@ def test_versions_of_living_workers_only(tmp_path: Path) -> None:
         with hold_role(tmp_path, "worker-1", "1"):
             assert live_versions(tmp_path, "worker") == {"1", "2"}
         assert live_versions(tmp_path, "worker") == {"2"}
+
+
+def test_what_ends_at_once_is_started_ever_later_for_ever() -> None:
+    restarts = Restarts(0.5)
+    delays = []
+    for _ in range(2000):
+        restarts.started()
+        delays.append(restarts.delay())
+    assert delays[:4] == [1.0, 2.0, 4.0, 8.0]
+    assert delays[-1] == 60.0
+
+
+def test_after_a_minute_of_life_it_is_started_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("service.roles.monotonic", lambda: now)
+    restarts = Restarts(0.5)
+    assert restarts.delay() == 1.0
+    restarts.started()
+    now += 60
+    assert restarts.delay() == 0.5

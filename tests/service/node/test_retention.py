@@ -123,3 +123,10 @@ def test_a_study_with_new_images_is_kept(engine: Engine, spool: LocalBlobStore, 
     with engine.begin() as connection:
         connection.execute(update(tables.studies).values(check_at=NOW))
     assert release_images(engine, spool, tmp_path / "spool", KEEP) == 0
+
+
+def test_what_a_dying_node_left_half_done_is_finished(engine: Engine, spool: LocalBlobStore, tmp_path: Path) -> None:
+    add(engine, spool, "1", 30, reading="read", delivery="confirmed")
+    spool.delete("1/1.dcm")  # as far as it came: the table doesn't know yet
+    assert release_images(engine, spool, tmp_path / "spool", KEEP) == 1
+    assert kept(engine) == set()
