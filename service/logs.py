@@ -6,8 +6,9 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -71,6 +72,7 @@ def configure_logs(stream: TextIO | None = None, level: str | None = None, role:
         The level is none of these.
     """
     target = stream or sys.stderr
+    steady = _Steady(target)
     wanted = (level or os.environ.get("RAYSIGHT_LOG_LEVEL") or "info").lower()
     if wanted not in LEVELS:
         raise ConfigurationError(f"RAYSIGHT_LOG_LEVEL: {wanted!r} is no level; known: {', '.join(LEVELS)}")
@@ -85,10 +87,10 @@ def configure_logs(stream: TextIO | None = None, level: str | None = None, role:
     structlog.configure(
         processors=[*shared, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=target),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, steady)),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(target)
+    handler = logging.StreamHandler(steady)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, keep_only_the_place],
@@ -104,6 +106,22 @@ def configure_logs(stream: TextIO | None = None, level: str | None = None, role:
         library.propagate = True
         library.setLevel(logging.NOTSET)
     logging.captureWarnings(True)
+
+
+class _Steady:
+    """A stream that loses a line where it can't be written (a full disk, a closed pipe), and not the process."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _add_role(role: str, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -15,6 +15,7 @@ from dicom_node.objects.profile import ObjectProfile
 from dicom_node.reader.folder import read_folder
 from dicom_node.reader.headers import InstanceHeader
 from dicom_node.reader.study import assemble_study
+from imaging.errors import StorageError
 from imaging.pipeline import NoEngine, Pipeline
 from imaging.reading import Reading, ReadingStatus
 from imaging.study import StudyInfo
@@ -75,6 +76,13 @@ def read_folder_to(
         Names of those that read; all configured ones when None.
     on_progress
         Told what is being done, and which share (0..1) of the whole is done.
+
+    Raises
+    ------
+    UsageError
+        There is no such folder.
+    StorageError
+        ``out`` can't be written.
     """
     tell = on_progress or (lambda _what, _share: None)
     tell("reading headers", 0.0)
@@ -130,13 +138,16 @@ def _save(
 ) -> tuple[tuple[Path, ...], Path | None, str]:
     manifest = results.manifest(request.key, profile.name)
     written, picture = [], None
-    for item in manifest.objects if manifest else ():
-        out.mkdir(parents=True, exist_ok=True)
-        target = out / f"{request.pipeline}-{item.role}.dcm"
-        target.write_bytes(results.blobs.get(item.blob))
-        written.append(target)
-        preview = f"{item.blob.removesuffix('.dcm')}.png"
-        if results.blobs.exists(preview):
-            picture = target.with_suffix(".png")
-            picture.write_bytes(results.blobs.get(preview))
+    try:
+        for item in manifest.objects if manifest else ():
+            out.mkdir(parents=True, exist_ok=True)
+            target = out / f"{request.pipeline}-{item.role}.dcm"
+            target.write_bytes(results.blobs.get(item.blob))
+            written.append(target)
+            preview = f"{item.blob.removesuffix('.dcm')}.png"
+            if results.blobs.exists(preview):
+                picture = target.with_suffix(".png")
+                picture.write_bytes(results.blobs.get(preview))
+    except OSError as error:
+        raise StorageError(f"{out} can't be written: {error.strerror}; give another --out") from error
     return tuple(written), picture, manifest.problem if manifest else ""

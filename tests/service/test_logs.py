@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -89,3 +90,19 @@ def test_a_traceback_shows_no_variables() -> None:
             structlog.get_logger().exception("it broke")
         assert "division by zero" in stream.getvalue() and "test_logs.py" in stream.getvalue()
         assert "Zhang^San" not in stream.getvalue()
+
+
+class FullDisk(io.StringIO):
+    """A stream on a file system without a free byte."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+    configure_logs(FullDisk())
+    structlog.get_logger().error("role ended")
+    logging.getLogger("uvicorn").error("something else")
