@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from dicom_node.blobs import BlobStore
 from dicom_node.objects.order import ResultObject
+from dicom_node.reader.files import dataset_digest
 from imaging.geometry import Geometry
 from imaging.images import Mask
 from imaging.reading import PipelineResult, Reading
@@ -81,12 +82,17 @@ class ResultStore:
 
     def request(self, key: str) -> ReadingRequest:
         """The request under a key; KeyError when there is none."""
-        return _REQUEST.validate_json(self._get(f"{key}/request.json"))
+        return _REQUEST.validate_json(self.blobs.get(f"{key}/request.json"))
 
     def put_result(self, key: str, result: PipelineResult) -> None:
         """Store a reading with its masks (masks first: the reading's file marks the step as done)."""
+        if self.has_result(key):
+            return
+        name = f"{key}/masks.npz"
+        if self.blobs.exists(name):
+            self.blobs.delete(name)  # of a worker that died before its reading stood
         if result.masks:
-            self.blobs.put(f"{key}/masks.npz", _pack(result.masks))
+            self.blobs.put(name, _pack(result.masks))
         self.blobs.put(f"{key}/reading.json", _READING.dump_json(result.reading))
 
     def has_result(self, key: str) -> bool:
@@ -94,7 +100,7 @@ class ResultStore:
 
     def reading(self, key: str) -> Reading:
         """The reading under a key; KeyError when it isn't done."""
-        return _READING.validate_json(self._get(f"{key}/reading.json"))
+        return _READING.validate_json(self.blobs.get(f"{key}/reading.json"))
 
     def result(self, key: str) -> PipelineResult:
         """The reading with its masks."""
@@ -104,11 +110,8 @@ class ResultStore:
 
     def put_objects(self, key: str, profile: str, objects: tuple[ResultObject, ...]) -> None:
         """Store the files, then the manifest that names what stands there (first written wins, object by object)."""
-        for item in objects:
-            self.blobs.put(f"{key}/{profile}/{item.role}.dcm", item.data)
-            if item.preview is not None:
-                self.blobs.put(f"{key}/{profile}/{item.role}.png", item.preview)
-        self._put_manifest(key, profile, Manifest(tuple(_stored(key, profile, item) for item in objects)))
+        stored = tuple(self._put_object(key, profile, item) for item in objects)
+        self._put_manifest(key, profile, Manifest(stored))
 
     def put_problem(self, key: str, profile: str, problem: str) -> None:
         """Store why this profile's objects can't be written."""
@@ -127,21 +130,19 @@ class ResultStore:
         found = (name.split("/") for name in self.blobs.list(f"{key}/"))
         return sorted(parts[1] for parts in found if len(parts) == 3 and parts[2] == "objects.json")
 
-    def _get(self, name: str) -> bytes:
-        if not self.blobs.exists(name):
-            raise KeyError(name)
-        return self.blobs.get(name)
-
-
-def _stored(key: str, profile: str, item: ResultObject) -> StoredObject:
-    return StoredObject(
-        role=item.role,
-        sop_class_uid=item.sop_class_uid,
-        sop_instance_uid=item.sop_instance_uid,
-        series_instance_uid=item.series_instance_uid,
-        blob=f"{key}/{profile}/{item.role}.dcm",
-        digest=item.digest,
-    )
+    def _put_object(self, key: str, profile: str, item: ResultObject) -> StoredObject:
+        name = f"{key}/{profile}/{item.role}.dcm"
+        made = self.blobs.put(name, item.data)
+        if item.preview is not None:
+            self.blobs.put(name.removesuffix("dcm") + "png", item.preview)
+        return StoredObject(
+            role=item.role,
+            sop_class_uid=item.sop_class_uid,
+            sop_instance_uid=item.sop_instance_uid,
+            series_instance_uid=item.series_instance_uid,
+            blob=name,
+            digest=item.digest if made else dataset_digest(self.blobs.path(name)),
+        )
 
 
 def _pack(masks: Mapping[int, Mask]) -> bytes:

@@ -23,7 +23,7 @@ from imaging.errors import EngineError, ImageError, ResultError, StorageError
 from imaging.pipeline import Engine, Pipeline, Refusal, Selection
 from imaging.reading import PipelineResult, Reading, ReadingStatus
 from imaging.reasons import Reason, ReasonKind
-from service.workflows.requests import ReadingRequest
+from service.workflows.requests import ReadingRequest, images_gone
 from service.workflows.results import ResultStore
 from service.workflows.tracking import track
 
@@ -108,15 +108,32 @@ class Reader:
     def _interpret(self, request: ReadingRequest, pipeline: Pipeline, watch: Stopwatch) -> PipelineResult:
         if isinstance(request.answer, Refusal):
             return unread(request, pipeline, ReadingStatus.NOT_READ, request.answer.reason)
+        lost = sum(not self._is_here(blob) for blob in request.header_blobs)
+        if lost:
+            raise ImageError(images_gone(lost, len(request.header_blobs)))
         with watch.stage("volume"):
             images = load_images(request.answer.series, self.path_of, stage=watch.stage)
         with watch.stage("read"):
             return pipeline.read(images, request.answer, self.engine)
 
+    def _before(self, request: ReadingRequest) -> Iterator[str]:
+        """Keys of the study's earlier readings by this pipeline, the latest first."""
+        while request.predecessor is not None:
+            yield request.predecessor
+            request = self.results.request(request.predecessor)
+
+    def _is_here(self, blob: str) -> bool:
+        """Whether an image's file is still in the spool: nobody but retention should remove one, but a disk may."""
+        try:
+            self.path_of(blob)
+        except KeyError:
+            return False
+        return True
+
     def _earlier(self, request: ReadingRequest) -> Reading | None:
-        if request.predecessor is None or not self.results.has_result(request.predecessor):
-            return None
-        return self.results.reading(request.predecessor)
+        """The latest earlier reading that read something."""
+        done = (self.results.reading(key) for key in self._before(request) if self.results.has_result(key))
+        return next((reading for reading in done if reading.status is ReadingStatus.READ), None)
 
     def write(self, key: str, profile: ObjectProfile, watch: Stopwatch) -> None:
         """Step 2: the stored reading to stored DICOM files, in one profile."""
@@ -142,7 +159,7 @@ class Reader:
             reading=result.reading,
             masks=result.masks,
             geometry=geometry,
-            sources=read_sources([self.path_of(blob) for blob in request.header_blobs]),
+            sources=read_sources([self.path_of(blob) for blob in request.header_blobs if self._is_here(blob)]),
             key_slices=self._key_slices(request, result.reading),
             profile=profile,
             written_at=datetime.now(UTC),
@@ -159,10 +176,9 @@ class Reader:
         return decode_slices(request.answer.series[0], sorted(wanted), self.path_of)
 
     def _predecessor(self, request: ReadingRequest, profile: ObjectProfile) -> PredecessorReference | None:
-        if request.predecessor is None:
-            return None
-        manifest = self.results.manifest(request.predecessor, profile.name)
-        report = next((o for o in manifest.objects if o.role == "sr"), None) if manifest else None
+        """The latest earlier report in this profile."""
+        manifests = (self.results.manifest(key, profile.name) for key in self._before(request))
+        report = next((o for m in manifests if m for o in m.objects if o.role == "sr"), None)
         if report is None:
             return None
         return PredecessorReference(

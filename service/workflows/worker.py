@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -49,12 +50,8 @@ class Steps:
         if given_up and not self.reader.results.has_result(key):
             self.reader.fail(key, Reason(ReasonKind.WORKER_DIED, self._died("read these images")))
         else:
-            try:
+            with self._alive(key):
                 self.reader.read(key, watch)
-            except (EngineError, StorageError):
-                with self.database.begin() as connection:
-                    record.uncount(connection, key)  # the worker lives: it is tried again later
-                raise
         return watch.seconds
 
     def write(self, key: str, given_up: bool) -> dict[str, float]:
@@ -67,8 +64,19 @@ class Steps:
             if given_up and reading.reason is None:
                 results.put_problem(key, profile.name, self._died("wrote the results"))
             else:
-                self.reader.write(key, profile, watch)
+                with self._alive(key):
+                    self.reader.write(key, profile, watch)
         return watch.seconds
+
+    @contextmanager
+    def _alive(self, key: str) -> Iterator[None]:
+        """What engine or disk can't serve now is tried again later; the worker lives, so this start doesn't count."""
+        try:
+            yield
+        except (EngineError, StorageError):
+            with self.database.begin() as connection:
+                record.uncount(connection, key)
+            raise
 
     def _died(self, doing: str) -> str:
         return f"The worker died {self.settings.worker.max_starts} times while it {doing}; it is not tried again."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -92,6 +93,26 @@ def test_a_reading_comes_back_with_its_masks() -> None:
     assert back.masks[1].offset == (1, 2, 1)
     assert back.masks[1].geometry == geometry
     np.testing.assert_array_equal(back.masks[1].array, box)
+
+
+def test_masks_without_a_reading_are_a_dead_workers() -> None:
+    store = ResultStore(MemoryBlobStore())
+    store.blobs.put("k/masks.npz", b"of a worker that was killed before its reading stood")
+    reading = Reading("1.2.3", "toy", "1", MODEL, ReadingStatus.READ, codes.CT_STUDY, "no mark")
+    store.put_result("k", PipelineResult(reading, {}))
+    assert store.result("k").masks == {}
+
+
+def test_a_manifest_tells_what_stands_not_what_was_made_again() -> None:
+    store = ResultStore(MemoryBlobStore())
+    meta = b"\x02\x00\x10\x00UI\x14\x00" + b"1.2.840.10008.1.2.1\0"
+    first = b"\0" * 128 + b"DICM" + meta + b"first data set"
+    store.blobs.put("k/p/sr.dcm", first)  # then the worker was killed
+    store.put_objects("k", "p", (ResultObject(Role.SR, "1.1", "1.2", "1.3", b"second", "e" * 64),))
+    manifest = store.manifest("k", "p")
+    assert manifest is not None
+    assert store.blobs.get(manifest.objects[0].blob) == first
+    assert manifest.objects[0].digest == hashlib.sha256(b"first data set").hexdigest()
 
 
 def test_objects_are_named_by_a_manifest_that_comes_last() -> None:
