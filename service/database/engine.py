@@ -23,9 +23,9 @@ def connect(url: str) -> Engine:
     """An engine for ``url`` (`sqlite:///…`, `postgresql+psycopg://…`).
 
     SQLite: write-ahead log, full fsync at commit (a confirmed delivery must not be forgotten), and a busy timeout,
-    as node, worker and API write the same file.
+    as node, worker and API write the same file. Errors don't quote what was to be stored: they end in logs.
     """
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    engine = create_engine(url, hide_parameters=True, pool_pre_ping=not url.startswith("sqlite"))
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")

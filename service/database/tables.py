@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -84,7 +85,7 @@ instances = Table(
     Column("series_instance_uid", UID, nullable=False),
     Column("sop_class_uid", UID, nullable=False),
     Column("blob", Text, nullable=False),
-    Column("size", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
     Column("received_at", UTCDateTime, nullable=False),
     Column("calling_ae", String(16), nullable=False),
     Column("peer", String(64), nullable=False),
