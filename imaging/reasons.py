@@ -41,6 +41,7 @@ class ReasonKind(StrEnum):
     MIXED_PATIENTS = "mixed-patients"
     CONFLICTING_INSTANCES = "conflicting-instances"
     OUTSIDE_LIMITS = "outside-limits"
+    IMAGES_GONE = "images-gone"
     # another series was preferred
     RANKED_LOWER = "ranked-lower"
     # ours to mend
@@ -51,7 +52,7 @@ class ReasonKind(StrEnum):
 
 NOT_OURS = frozenset({ReasonKind.WRONG_MODALITY, ReasonKind.WRONG_BODY_PART, ReasonKind.NO_IMAGES})
 
-_INCOMPLETE = {ReasonKind.MISSING_SLICE, ReasonKind.TOO_FEW_SLICES, ReasonKind.TOO_SHORT}
+_INCOMPLETE = {ReasonKind.MISSING_SLICE, ReasonKind.TOO_FEW_SLICES, ReasonKind.TOO_SHORT, ReasonKind.IMAGES_GONE}
 _INCORRECT = {
     ReasonKind.UNEQUAL_SPACING,
     ReasonKind.DUPLICATE_POSITIONS,

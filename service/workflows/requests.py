@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from dicom_node.assembly import Evidence
 from imaging.pipeline import Pipeline, Refusal, Selection
 from imaging.reading import ModelIdentity
-from imaging.reasons import Reason
+from imaging.reasons import Reason, ReasonKind
 from imaging.study import StudyInfo
 from service.workflows.keys import image_instances, images_digest, read_instances, reading_key
 
@@ -63,10 +64,21 @@ class ReadingRequest:
 
 
 def make_request(
-    study: StudyInfo, pipeline: Pipeline, evidence: Evidence, predecessor: str | None = None
+    study: StudyInfo,
+    pipeline: Pipeline,
+    evidence: Evidence,
+    predecessor: str | None = None,
+    gone: Collection[str] = frozenset(),
 ) -> ReadingRequest:
-    """Select and describe one reading; nothing is stored."""
-    answer = pipeline.select(study)
+    """Select and describe one reading; nothing is stored.
+
+    Parameters
+    ----------
+    gone
+        Spool names of the instances that were released: a selection of them is refused, and a header is taken from
+        what is left.
+    """
+    answer = _at_hand(pipeline.select(study), gone)
     covered = read_instances(study, answer)
     refusal = answer.reason if isinstance(answer, Refusal) else None
     images = images_digest(covered, refusal.kind if refusal else "")
@@ -79,9 +91,27 @@ def make_request(
         images=images,
         study_images=images_digest(image_instances(study)),
         answer=answer,
-        header_blobs=tuple(i.blob for i in covered[: 1 if refusal else None]),
+        header_blobs=tuple([i.blob for i in covered if i.blob not in gone][: 1 if refusal else None]),
         evidence=evidence,
         requested_at=evidence.at,
         predecessor=predecessor,
         report_not_ours=pipeline.report_not_ours,
     )
+
+
+def _at_hand(answer: Selection | Refusal, gone: Collection[str]) -> Selection | Refusal:
+    """The answer, unless it selects images that can't be read any more."""
+    if isinstance(answer, Refusal):
+        return answer
+    selected = [instance.blob for series in answer.series for instance in series.instances]
+    lost = sum(blob in gone for blob in selected)
+    return Refusal(images_gone(lost, len(selected)), answer.excluded) if lost else answer
+
+
+def images_gone(lost: int, selected: int) -> Reason:
+    """Why images that were released, or whose files were taken away, aren't read."""
+    message = (
+        f"{lost} of the {selected} images to be read were received once and are not kept here any more. "
+        "Send the study again, complete, and ask for it to be read."
+    )
+    return Reason(ReasonKind.IMAGES_GONE, message)
