@@ -14,6 +14,7 @@ from dicom_node.assembly import Evidence
 from dicom_node.reader.headers import InstanceHeader, from_json
 from dicom_node.reader.study import assemble_study
 from imaging.pipeline import Pipeline
+from imaging.reasons import ReasonKind
 from imaging.study import StudyInfo
 from service.database import tables
 from service.database.engine import reading
@@ -53,6 +54,15 @@ class Planner:
         with reading(self.database).connect() as connection:
             return assemble_study(study_headers(connection, study_instance_uid))
 
+    def released(self, study_instance_uid: str) -> frozenset[str]:
+        """Spool names of the study's instances that aren't kept any more."""
+        i = tables.instances
+        with reading(self.database).connect() as connection:
+            rows = connection.execute(
+                select(i.c.blob).where(i.c.study_instance_uid == study_instance_uid, i.c.released_at.is_not(None))
+            )
+            return frozenset(rows.scalars())
+
     def complete(self, study: StudyInfo, evidence: Evidence, *, received: datetime) -> list[ReadingRequest]:
         """Take the study as complete and ask for what is new; the requests that were made.
 
@@ -85,11 +95,18 @@ class Planner:
     def _ask(self, study: StudyInfo, pipeline: Pipeline, evidence: Evidence) -> ReadingRequest | None:
         with reading(self.database).connect() as connection:
             earlier = record.latest_key(connection, study.study_instance_uid, pipeline.name)
-        request = make_request(study, pipeline, evidence, earlier)
+        request = make_request(study, pipeline, evidence, earlier, self.released(study.study_instance_uid))
         with reading(self.database).connect() as connection:
             known = record.read_before(connection, study.study_instance_uid, pipeline.name, request.images)
         if request.key == earlier or (known and evidence.kind != "asked"):
             return None
+        if (
+            request.refusal is not None
+            and request.refusal.kind is ReasonKind.IMAGES_GONE
+            and not request.header_blobs
+        ):
+            log.warning("images are gone: have the study sent again, then ask", study=study.study_instance_uid)
+            return None  # what was read stands; nothing is left that a report could take patient and study from
         return self._submit(request)
 
     def _submit(self, request: ReadingRequest) -> ReadingRequest | None:
@@ -136,7 +153,9 @@ class Planner:
 
     def _renew(self, old: ReadingRequest, pipeline: Pipeline) -> None:
         study = self.study(old.study_instance_uid)
-        self._submit(make_request(study, pipeline, old.evidence, old.predecessor))
+        self._submit(
+            make_request(study, pipeline, old.evidence, old.predecessor, self.released(old.study_instance_uid))
+        )
         r = tables.readings
         with self.database.begin() as connection:
             connection.execute(
