@@ -67,7 +67,10 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
 def explain(error: ValidationError, path: Path, model: type[BaseModel] | None) -> str:
     """One line per mistake of a pydantic error: file, key, what is wrong, the nearest known key."""
     lines = []
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items:
+        if item["type"] == "too_short" and any(_below(other["loc"], item["loc"]) for other in items):
+            continue  # pydantic counts only the sound elements; the others have a line of their own
         parts, known = _place(model, item["loc"]) if model else (item["loc"], ())
         key = ".".join(str(part) for part in parts) or "(whole file)"
         if item["type"] == "extra_forbidden":
@@ -77,6 +80,10 @@ def explain(error: ValidationError, path: Path, model: type[BaseModel] | None) -
         else:
             lines.append(f"{path}: {key}: {item['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)
+
+
+def _below(location: tuple[int | str, ...], of: tuple[int | str, ...]) -> bool:
+    return len(location) > len(of) and location[: len(of)] == of
 
 
 def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[int | str], tuple[str, ...]]:

@@ -9,7 +9,9 @@ RaysightError
 ├── PeerError              a DICOM peer can't be reached, aborted or fell silent (try again later)
 │   └── PeerRefusal        the peer answered and said no (its status and comment)
 ├── StorageError           the spool or the results can't be written (disk full, permissions)
-└── EngineError            the inference engine can't serve a model
+├── CohortError            a cohort can't be built, read or used (the reasons: training.cohort.CohortRefusal)
+└── EngineError            the inference engine can't serve a model (try again later)
+    └── InferenceCancelled the caller withdrew while the model ran
 
 A message says what was wrong with which study, series or tag, and what the person can do.
 """
@@ -77,5 +79,13 @@ class StorageError(RaysightError):
     """The spool or the results can't be written."""
 
 
+class CohortError(RaysightError):
+    """A cohort can't be built, read or used."""
+
+
 class EngineError(RaysightError):
     """The inference engine can't serve a model."""
+
+
+class InferenceCancelled(EngineError):
+    """The caller withdrew while the model ran; there is no partial answer."""

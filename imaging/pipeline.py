@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imaging.codes import Code
-from imaging.errors import EngineError
+from imaging.errors import EngineError, InferenceCancelled
 from imaging.images import Radiograph, Volume
 from imaging.reading import ModelIdentity, PipelineResult
 from imaging.reasons import Reason
@@ -43,11 +45,103 @@ class Refusal:
     excluded: tuple[Reason, ...] = ()
 
 
-class Engine(Protocol):
-    """Runs models. One engine serves all pipelines of a process."""
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says about an image, kept as the box in which it was asked.
 
-    def infer(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        """Run ``model`` on named arrays; EngineError when it isn't there or fails."""
+    Parameters
+    ----------
+    values
+        [channel, *box]. Its numbers are what was asked for: `Answer`.
+    offset
+        Index of the box's first voxel in the image.
+    tiles_run, tiles_all
+        How many patches the model ran on, and how many the whole image has.
+    """
+
+    values: NDArray[Any]
+    offset: tuple[int, ...]
+    tiles_run: int = 1
+    tiles_all: int = 1
+
+    def full(self, shape: tuple[int, ...], empty: Sequence[float]) -> NDArray[Any]:
+        """[channel, *shape]: the box in its place, and each channel's ``empty`` value elsewhere."""
+        channels = self.values.shape[0]
+        whole = np.empty((channels, *shape), self.values.dtype)
+        whole[:] = np.asarray(empty).reshape(-1, *[1] * len(shape))
+        box = tuple(slice(o, o + n) for o, n in zip(self.offset, self.values.shape[1:], strict=True))
+        whole[(slice(None), *box)] = self.values
+        return whole
+
+
+class Answer(StrEnum):
+    """What a sliding window hands back for each voxel."""
+
+    SCORES = "scores"
+    """The network's own numbers, blended; float32, 0 where it did not run."""
+    PROBABILITIES = "probabilities"
+    """The spec's activation of the blended scores; float16, the background where it did not run."""
+    LABELS = "labels"
+    """One channel, uint8: the most probable label (softmax only), 0 where it did not run."""
+
+
+Wanted = NDArray[np.bool_] | Callable[[tuple[slice, ...]], bool]
+"""Where an answer is needed: a mask of the image's shape, or whether a patch (its place in the image) is."""
+
+
+class OpenModel(Protocol):
+    """One version of a model, held for one reading: whatever is promoted meanwhile, this one answers."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which version answers; it belongs into the `Reading`."""
+        ...
+
+    def infer(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Run once on named arrays; EngineError when they don't fit or the run fails."""
+        ...
+
+    def slide(
+        self,
+        image: NDArray[np.float32],
+        *,
+        answer: Answer = Answer.PROBABILITIES,
+        wanted: Wanted | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Prediction:
+        """Run over an image in overlapping patches.
+
+        Parameters
+        ----------
+        image
+            [channel, *space], as the model's transforms make it; no axis shorter than the patch.
+        wanted
+            None wants all. With a mask the answer is the whole image's wherever the mask is True; elsewhere it may be
+            blended of fewer patches, or empty. With a callable, only of the patches that it wants.
+        cancelled
+            Asked before every patch (an Event's ``is_set``).
+        progress
+            Told the number of patches done and to do.
+
+        Raises
+        ------
+        EngineError
+            The image doesn't fit the model, or the run fails.
+        InferenceCancelled
+            ``cancelled`` said so.
+        """
+        ...
+
+
+class Engine(Protocol):
+    """Gives models. One engine serves all pipelines of a process, from any thread."""
+
+    def open(self, model: str, version: str | None = None) -> OpenModel:
+        """The champion of ``model``, or the named version (the one a reading's key was made with).
+
+        Opening is cheap once a version is loaded. EngineError when it isn't there, was altered, or can't be loaded.
+        """
         ...
 
 
@@ -98,8 +192,38 @@ class Pipeline(Protocol):
 class NoEngine:
     """The engine of a node whose pipelines need no model."""
 
-    def infer(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    def open(self, model: str, version: str | None = None) -> OpenModel:
         raise EngineError(f"no engine is configured, but model {model!r} was asked for")
+
+
+Function = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class FakeModel:
+    """A model of given answers. ``slide`` asks once, for the whole image, under the name ``image``."""
+
+    identity: ModelIdentity
+    function: Function
+
+    def infer(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        return {name: np.asarray(value) for name, value in self.function(inputs).items()}
+
+    def slide(
+        self,
+        image: NDArray[np.float32],
+        *,
+        answer: Answer = Answer.PROBABILITIES,
+        wanted: Wanted | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Prediction:
+        if cancelled and cancelled():
+            raise InferenceCancelled(f"{self.identity.name}: cancelled")
+        values = self.infer({"image": image[None]})[answer.value]
+        if progress:
+            progress(1, 1)
+        return Prediction(values[0], (0,) * (image.ndim - 1))
 
 
 @dataclass(frozen=True)
@@ -109,14 +233,18 @@ class FakeEngine:
     Parameters
     ----------
     answers
-        By model name: a function from the named inputs to the named outputs.
+        By model name: a function from the named inputs to the named outputs (for ``slide``: from ``image``,
+        [1, channel, *space], to ``scores``, ``probabilities`` or ``labels``, whichever is asked for).
+    version
+        Which version the fake says it is, unless another is asked for.
     """
 
-    answers: Mapping[str, Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]] = field(
-        default_factory=dict
-    )
+    answers: Mapping[str, Function] = field(default_factory=dict)
+    version: str = "1"
 
-    def infer(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    def open(self, model: str, version: str | None = None) -> FakeModel:
         if model not in self.answers:
             raise EngineError(f"the fake engine has no answer for model {model!r}")
-        return {name: np.asarray(value) for name, value in self.answers[model](inputs).items()}
+        given = version or self.version
+        digest = hashlib.sha256(f"{model} {given}".encode()).hexdigest()
+        return FakeModel(ModelIdentity(model, given, digest, "float32"), self.answers[model])

@@ -1,0 +1,1 @@
+"""Runs models: the ONNX Runtime engine and its sliding window."""

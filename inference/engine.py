@@ -1,0 +1,120 @@
+"""The engine: the store's champions, run by ONNX Runtime. It implements `imaging.pipeline.Engine`."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.errors import ConfigurationError, EngineError
+from imaging.pipeline import Answer, Prediction, Wanted
+from imaging.reading import ModelIdentity
+from inference.blending import Tiling, finish_for
+from inference.session import EngineOptions, Session
+from inference.sliding import slide
+from models.spec import ModelSpec, TabularInput
+from models.store import ModelStore, ReleasedModel
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxModel:
+    """A version held open: it answers until it is let go, whatever is promoted meanwhile. Safe from any thread."""
+
+    released: ReleasedModel
+    session: Session
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which version answers."""
+        return self.released.identity
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The description as released."""
+        return self.released.spec
+
+    def infer(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """As `imaging.pipeline.OpenModel.infer`."""
+        return self.session.infer(inputs)
+
+    def slide(
+        self,
+        image: NDArray[np.float32],
+        *,
+        answer: Answer = Answer.PROBABILITIES,
+        wanted: Wanted | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Prediction:
+        """As `imaging.pipeline.OpenModel.slide`, with the spec's patch and overlap."""
+        rules = self.spec.input
+        if isinstance(rules, TabularInput) or self.spec.task != "segmentation":
+            raise EngineError(f"{self.session.label} is no segmentation: it has nothing to blend")
+        if image.shape[0] != len(rules.intensity):
+            raise EngineError(f"{self.session.label} takes {len(rules.intensity)} channels, not {image.shape[0]}")
+        return slide(
+            self.session.runner(),
+            image,
+            Tiling(rules.patch, rules.overlap),
+            finish_for(answer, self.spec.output),
+            channels=self.spec.output.channels,
+            wanted=wanted,
+            cancelled=cancelled,
+            progress=progress,
+        )
+
+
+class OnnxEngine:
+    """Opens models of a store. One engine serves all threads of a process.
+
+    Parameters
+    ----------
+    store
+        Asked at every opening, so that a new champion answers the next reading.
+    """
+
+    def __init__(self, store: ModelStore, options: EngineOptions | None = None) -> None:
+        self._store = store
+        self._options = options or EngineOptions()
+        self._sessions: OrderedDict[tuple[str, str, str], Session] = OrderedDict()
+        self._loading: dict[tuple[str, str, str], threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def open(self, model: str, version: str | None = None) -> OnnxModel:
+        """The champion of ``model``, or the named version, loaded and warm.
+
+        Raises
+        ------
+        EngineError
+            It isn't there, was altered, can't be loaded, or isn't what its spec says.
+        """
+        try:
+            released = self._store.champion(model) if version is None else self._store.version(model, version)
+        except ConfigurationError as error:
+            raise EngineError(str(error)) from error
+        session = self._session(released)
+        session.check(released.spec)  # two versions may share a file, and so a session
+        return OnnxModel(released, session)
+
+    def _session(self, released: ReleasedModel) -> Session:
+        key = (released.sha256, self._options.provider, released.provenance.precision)
+        with self._lock:
+            loading = self._loading.setdefault(key, threading.Lock())
+        with loading:  # whoever comes second waits for the first one's session
+            with self._lock:
+                found = self._sessions.get(key)
+                if found is not None:
+                    self._sessions.move_to_end(key)
+                    return found
+            made = Session(released, self._options)
+            with self._lock:
+                self._sessions[key] = made
+                while len(self._sessions) > self._options.sessions_kept:
+                    old, _ = self._sessions.popitem(last=False)
+                    self._loading.pop(old, None)
+            return made

@@ -1,0 +1,1 @@
+"""Anterior and posterior hippocampus on T1-weighted MR."""
