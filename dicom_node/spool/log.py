@@ -1,7 +1,8 @@
 """The receive log: one JSON line for every acknowledged C-STORE and every storage commitment report.
 
 Files ``receive-000001.jsonl``, ``receive-000002.jsonl``, … are appended to by one process and read by anyone. A line
-that a crash tore was never acknowledged: it is ended at the next start, and readers skip it.
+that a crash tore was never acknowledged. Each start begins a new file, so nothing follows such a line; and a reader
+that had seen more of it than the disk kept reads on in the next file.
 """
 
 from __future__ import annotations
@@ -137,13 +138,12 @@ class ReceiveLog:
         self._writing = False
         self._outcomes: dict[int, StorageError] = {}
         self._done = -1
-        self._handle = -1
+        self._handle = -1  # no file is open yet
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._folder_handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             self._claim()
-            self._number = max(_numbers(folder), default=1)
-            self._open()
+            self._number = max(_numbers(folder), default=0)
         except OSError as error:
             raise StorageError(f"can't use the receive log in {folder}: {error.strerror}") from error
 
@@ -178,9 +178,10 @@ class ReceiveLog:
         """Write what is pending as batch ``mine``; the lock is held, but for the time of the disk."""
         lines, self._pending, self._batch, self._writing = self._pending, [], mine + 1, True
         self._state.release()
-        failure = None
+        failure: StorageError | None = StorageError("the receive log was not written")
         try:
             self._commit(b"".join(lines))
+            failure = None
         except OSError as error:
             failure = StorageError(f"can't write the receive log: {error.strerror}")
         finally:
@@ -191,9 +192,7 @@ class ReceiveLog:
             self._state.notify_all()
 
     def _commit(self, data: bytes) -> None:
-        if self._handle < 0:
-            self._open()
-        if os.fstat(self._handle).st_size >= self._max_file_bytes:
+        if self._handle < 0 or os.fstat(self._handle).st_size >= self._max_file_bytes:
             self._roll()
         try:
             view = memoryview(data)
@@ -206,19 +205,13 @@ class ReceiveLog:
             raise
 
     def _roll(self) -> None:
-        os.close(self._handle)
-        self._handle = -1
+        """Begin a new file."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
         self._number += 1
-        self._open()
-
-    def _open(self) -> None:
         path = self.folder / _file_name(self._number)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
-        size = os.fstat(handle).st_size
-        if size and os.pread(handle, 1, size - 1) != b"\n":
-            os.write(handle, b"\n")
-            os.fsync(handle)
-            _logger.warning("receive log: ended a torn line", file=path.name, offset=size)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
         os.fsync(self._folder_handle)
         self._handle = handle
 
@@ -233,8 +226,8 @@ class ReceiveLog:
 def read_log(folder: Path, position: Position = START) -> Iterator[tuple[Entry, Position]]:
     """Entries from ``position`` on, each with the position after it.
 
-    A last line without an end is still being written, or torn: iteration stops before it. Any other line that isn't
-    an entry is skipped with a warning.
+    A file's last line without an end is still being written, or torn: it is passed over. Any other line that isn't an
+    entry is skipped with a warning.
     """
     number, offset = position
     later = [n for n in _numbers(folder) if n >= number]
@@ -249,7 +242,9 @@ def read_log(folder: Path, position: Position = START) -> Iterator[tuple[Entry, 
                 try:
                     entry = decode(line)
                 except (ValueError, TypeError):
-                    _logger.warning("receive log: skipped a torn line", file=_file_name(current), end=start)
+                    _logger.warning(
+                        "receive log: skipped a line that is no entry", file=_file_name(current), end=start
+                    )
                     continue
                 yield entry, (current, start)
 
