@@ -48,7 +48,7 @@ def associate(
     PeerRefusal
         When the peer rejects it for good or accepts none of the contexts.
     PeerError
-        When it can't be reached, doesn't answer, or rejects it for now.
+        When it can't be reached, doesn't answer, rejects it for now, or ended it before something was asked.
     """
     ae = entity(calling_ae, 131072)
     ae.connection_timeout = ae.acse_timeout = remote.connect_seconds
@@ -66,8 +66,12 @@ def associate(
         raise _why_not(remote, assoc)
     try:
         yield assoc
-    except BaseException:
+    except BaseException as error:
+        # RuntimeError: pynetdicom's way to say that there is no association any more
+        ended = isinstance(error, RuntimeError) and not assoc.is_established
         assoc.abort()
+        if ended:
+            raise PeerError(f"{remote} ended the association") from None
         raise
     assoc.release()
 

@@ -135,21 +135,15 @@ def _query(level: str, **keys: str | list[str]) -> Dataset:
 def _find(remote: RemoteAE, assoc: Association, query: Dataset) -> Iterator[Dataset]:
     """Identifiers of all matches; raises unless the query ends with success."""
     level = f"a {query.QueryRetrieveLevel} query"
-    if not assoc.is_established:
-        raise lost(remote, level)
-    try:
-        responses = assoc.send_c_find(query, StudyRootQueryRetrieveInformationModelFind)
-        for status, identifier in responses:
-            if "Status" not in status:
-                raise lost(remote, level)
-            if status.Status in _PENDING:
-                if identifier is None:
-                    raise PeerError(f"{remote} sent a match that can't be decoded to {level}")
-                yield identifier
-            elif status.Status != 0x0000:
-                raise refusal(remote, level, status)
-    except RuntimeError:  # pynetdicom's way to say that the association ended between the check and the call
-        raise lost(remote, level) from None
+    for status, identifier in assoc.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
+        if "Status" not in status:
+            raise lost(remote, level)
+        if status.Status in _PENDING:
+            if identifier is None:
+                raise PeerError(f"{remote} sent a match that can't be decoded to {level}")
+            yield identifier
+        elif status.Status != 0x0000:
+            raise refusal(remote, level, status)
 
 
 def _text(answer: Dataset, keyword: str) -> str:

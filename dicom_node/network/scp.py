@@ -42,7 +42,7 @@ from dicom_node.spool.names import blob_name, check_uid
 from imaging.errors import HeaderError, StorageError
 
 _ANSWER_TO_REQUEST_SECONDS = 10.0
-_NO_SUCH_EVENT_TYPE, _INVALID_ARGUMENT = 0x0113, 0x0115  # PS3.7 annex C
+_PROCESSING_FAILURE, _NO_SUCH_EVENT_TYPE, _INVALID_ARGUMENT = 0x0110, 0x0113, 0x0115  # PS3.7 annex C
 _logger = structlog.get_logger(__name__)
 
 
@@ -104,7 +104,6 @@ class StoreSCP:
         self._contexts = list(contexts) if contexts is not None else [*storage_contexts(), commitment_reports()]
         self._handlers = handlers
         self._server: Server | None = None
-        self._activity: dict[str, datetime] = {}
 
     def start(self) -> None:
         """Sweep what a dead predecessor left, and listen.
@@ -119,7 +118,7 @@ class StoreSCP:
         ae.require_called_aet = True
         ae.network_timeout = ae.dimse_timeout = self.limits.idle_seconds
         ae.acse_timeout = min(self.limits.idle_seconds, _ANSWER_TO_REQUEST_SECONDS)
-        handler = request_handler(self._open, self.limits.pdu, self.limits.idle_seconds, self._closed)
+        handler = request_handler(self._open, self.limits.pdu, self.limits.idle_seconds)
         try:
             swept = sweep(self._blobs.scratch)
             self._server = ae.make_server(
@@ -129,7 +128,6 @@ class StoreSCP:
                     (evt.EVT_CONN_CLOSE, _dont_wait),
                     (evt.EVT_REQUESTED, self._requested),
                     (evt.EVT_REJECTED, self._rejected),
-                    (evt.EVT_ESTABLISHED, self._established),
                     (evt.EVT_C_STORE, self.store),
                     (evt.EVT_N_EVENT_REPORT, self._report),
                     *self._handlers,
@@ -166,15 +164,6 @@ class StoreSCP:
         return Counter(
             _calling_ae(assoc) for assoc in (server.active_associations if server else []) if assoc.is_established
         )
-
-    def open_associations(self, calling_ae: str | None = None) -> int:
-        """Established associations, of one calling AE title or of all."""
-        counts = self.associations()
-        return counts.total() if calling_ae is None else counts[calling_ae]
-
-    def last_activity(self, calling_ae: str) -> datetime | None:
-        """When this AE title last opened or ended an association or sent an instance, UTC; None for never."""
-        return self._activity.get(calling_ae)
 
     def has_room(self) -> bool:
         """Whether there is more free disk than the watermark."""
@@ -237,8 +226,7 @@ class StoreSCP:
         if header.sop_instance_uid != request.AffectedSOPInstanceUID:
             raise Refused(CANNOT_UNDERSTAND, "SOP Instance UID (0008,0018) is not the request's")
         name = blob_name(header.study_instance_uid, header.sop_instance_uid, incoming.digest)
-        calling_ae, now = _calling_ae(event.assoc), datetime.now(UTC)
-        self._activity[calling_ae] = now
+        now = datetime.now(UTC)
         self._blobs.adopt(name, incoming.path)
         self._log.append(
             Received(
@@ -250,7 +238,7 @@ class StoreSCP:
                 digest=incoming.digest,
                 blob=name,
                 size=incoming.size,
-                calling_ae=calling_ae,
+                calling_ae=_calling_ae(event.assoc),
                 called_ae=self.ae_title,
                 peer=event.assoc.requestor.address,
                 association=cast(SpoolingDIMSE, event.assoc.dimse).association_id,
@@ -276,7 +264,11 @@ class StoreSCP:
         except HeaderError as error:
             _logger.warning("commitment report refused", calling_ae=calling_ae, reason=str(error))
             return _INVALID_ARGUMENT, None
-        self._log.append(entry)
+        try:
+            self._log.append(entry)
+        except StorageError as error:
+            _logger.warning("commitment report not kept", calling_ae=calling_ae, reason=str(error))
+            return _PROCESSING_FAILURE, None
         self._on_event(
             "committed", calling_ae=entry.peer_ae, committed=len(entry.committed), failed=len(entry.failed)
         )
@@ -300,14 +292,6 @@ class StoreSCP:
         title, address = assoc.requestor.primitive.calling_ae_title, assoc.requestor.address
         _logger.warning("association rejected", calling_ae=title, address=address, reason=answer.reason_str)
         self._on_event("rejected", reason=answer.reason_str)
-
-    def _established(self, event: evt.Event) -> None:
-        self._activity[_calling_ae(event.assoc)] = datetime.now(UTC)
-
-    def _closed(self, assoc: Association) -> None:
-        cast(SpoolingDIMSE, assoc.dimse).sweep()
-        if _calling_ae(assoc) in self._activity:
-            self._activity[_calling_ae(assoc)] = datetime.now(UTC)
 
 
 def _dont_wait(event: evt.Event) -> None:

@@ -153,12 +153,7 @@ def _send(remote: RemoteAE, assoc: Association, file: _File, number: int) -> Sto
     if not any(_fits(context, file) for context in assoc.accepted_contexts):
         comment = "the peer accepts no context with its SOP class and transfer syntax"
         return StoreOutcome(file.path, file.sop_instance_uid, None, comment, file.digest)
-    if not assoc.is_established:
-        raise lost(remote, "storing")
-    try:
-        answer = assoc.send_c_store(file.path, msg_id=(number - 1) % 0xFFFF + 1)
-    except RuntimeError:  # pynetdicom's way to say that the association ended between the check and the call
-        raise lost(remote, "storing") from None
+    answer = assoc.send_c_store(file.path, msg_id=(number - 1) % 0xFFFF + 1)
     if "Status" not in answer:
         raise lost(remote, "storing")
     comment = str(answer.get("ErrorComment", "") or "")

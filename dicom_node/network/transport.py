@@ -168,9 +168,7 @@ class SpoolingDIMSE(DIMSEServiceProvider):  # type: ignore[misc]
         )
 
 
-def request_handler(
-    open_incoming: OpenIncoming, pdu: int, idle_seconds: float, closed: Callable[[Association], None]
-) -> type[RequestHandler]:
+def request_handler(open_incoming: OpenIncoming, pdu: int, idle_seconds: float) -> type[RequestHandler]:
     """The class that pynetdicom calls for each connection.
 
     Parameters
@@ -180,8 +178,6 @@ def request_handler(
     idle_seconds
         A read or write that takes longer ends the association: without it a peer that stops in the middle of a PDU
         would hold its threads for ever.
-    closed
-        Called at the end of each association, whatever ended it.
     """
 
     class Handler(RequestHandler):  # type: ignore[misc]
@@ -200,7 +196,7 @@ def request_handler(
             assoc.dul._run_loop_delay = 0  # the socket waits
             mute(assoc)
             for end in (evt.EVT_CONN_CLOSE, evt.EVT_ABORTED):
-                assoc.bind(end, lambda event: closed(event.assoc))
+                assoc.bind(end, lambda event: event.assoc.dimse.sweep())
             return assoc
 
     return Handler

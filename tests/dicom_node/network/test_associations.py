@@ -84,7 +84,7 @@ def test_an_aborted_association_keeps_what_was_acknowledged(node: Any, make_file
 
     with pytest.raises(KeyboardInterrupt):
         send_files(node.remote, "MODALITY", [make_file() for _ in range(4)], on_progress=cut)
-    wait_until(lambda: node.scp.open_associations() == 0)
+    wait_until(lambda: not node.scp.associations())
     assert len(node.stored) == len(node.logged) == 2
 
 
@@ -99,7 +99,7 @@ def test_an_association_that_ends_inside_an_instance_leaves_nothing(node: Any, p
         assoc.abort()
     else:
         assoc.dul.socket.socket.shutdown(socket.SHUT_RDWR)
-    wait_until(lambda: node.scratch == [] and node.scp.open_associations() == 0)
+    wait_until(lambda: node.scratch == [] and not node.scp.associations())
     assert node.stored == node.logged == []
     assoc.abort()
 
@@ -115,7 +115,7 @@ def test_a_peer_that_stops_inside_a_pdu_is_let_go(start_node: Callable[..., Any]
     node = start_node(idle_seconds=0.3)
     assoc = request(node)
     assoc.dul.socket.send(b"\x04\x00" + struct.pack(">I", 1000) + b"only this")
-    wait_until(lambda: node.scp.open_associations() == 0)
+    wait_until(lambda: not node.scp.associations())
     wait_until(lambda: len(node.scp._server.active_associations) == 0)
     assoc.abort()
 

@@ -98,15 +98,13 @@ def test_a_large_instance_over_many_pdus(
     assert raw(node.blobs.path(node.stored[0])) == raw(path)
 
 
-def test_associations_and_activity_are_counted(node: Any, make_file: Callable[..., Path]) -> None:
-    open_counts: list[tuple[int, int, int]] = []
-
-    def look(done: int, total: int) -> None:
-        scp = node.scp
-        open_counts.append((scp.open_associations(), scp.open_associations("MODALITY"), scp.open_associations("X")))
-
-    assert node.scp.last_activity("MODALITY") is None
-    send_files(node.remote, "MODALITY", [make_file(), make_file()], on_progress=look)
-    assert open_counts == [(1, 1, 0)] * 2
-    assert node.scp.last_activity("MODALITY") is not None
+def test_associations_are_counted(node: Any, make_file: Callable[..., Path]) -> None:
+    seen: list[dict[str, int]] = []
+    send_files(
+        node.remote,
+        "MODALITY",
+        [make_file(), make_file()],
+        on_progress=lambda done, total: seen.append(node.scp.associations()),
+    )
+    assert seen == [{"MODALITY": 1}] * 2
     assert node.counts["received"] == 2

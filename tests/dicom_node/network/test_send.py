@@ -84,7 +84,7 @@ def test_a_lost_association_keeps_the_outcomes_so_far(archive: FakeArchive, make
         if len(known) == 2:
             archive.stop()
 
-    with pytest.raises(PeerError, match="while storing") as caught:
+    with pytest.raises(PeerError, match="ended the association") as caught:
         send_files(archive.remote, "RAYSIGHT", paths, on_outcome=note)
     assert not isinstance(caught.value, PeerRefusal)
     assert [outcome.path for outcome in known] == paths[:2]
