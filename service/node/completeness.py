@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 TOGETHER = 4  # studies judged at once, so that a silent source doesn't hold up the others
 KEEP_COUNTS = 100
 RETRY_AFTER_DEFECT = timedelta(minutes=1)
+RETRY_UNHEARD = timedelta(seconds=0.5)
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Completeness:
     ----------
     open_associations
         How many associations an AE title has open with us now.
+    listening_since
+        Since when peers can reach us without a break; None while they can't.
     counts
         What sources answered, by study; lost with the process, and asked again.
     """
@@ -46,6 +49,7 @@ class Completeness:
     settings: Settings
     planner: Planner
     open_associations: Callable[[str], int]
+    listening_since: Callable[[], datetime | None]
     counts: dict[str, list[Count]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -72,13 +76,18 @@ class Completeness:
 
     def _judge(self, row: Row[tuple[object, ...]]) -> bool:
         uid = row.study_instance_uid
+        listening = self.listening_since()
+        if listening is None and row.asked_at is None:
+            self._wait(row, datetime.now(UTC) + RETRY_UNHEARD, "the receiver starts again")
+            return False
         study = self.planner.study(uid)
         chosen, readable = self._chosen(study)
         if chosen and row.asked_at is None:
             self._ask_source(row.source_ae, study, chosen)
         arrival = Arrival(
             study_instance_uid=uid,
-            last_received_at=row.last_received_at,
+            # while nobody could send, silence says nothing
+            last_received_at=max(row.last_received_at, listening or row.last_received_at),
             source_ae=row.source_ae,
             open_associations=self.open_associations(row.source_ae),
             asked_at=row.asked_at,
@@ -88,7 +97,7 @@ class Completeness:
         policy = self._policy(row.source_ae)
         verdict = judge(arrival, selected, datetime.now(UTC), policy, readable=readable)
         if isinstance(verdict, Evidence):
-            self.planner.complete(study, verdict, received=row.last_received_at)
+            self.planner.complete(study, verdict, due=row.check_at)
             with self._lock:
                 self.counts.pop(uid, None)
             return True
@@ -129,14 +138,23 @@ class Completeness:
         except PeerError as error:
             log.warning("source can't be asked", source=source_ae, problem=str(error))
             answer = {}
-        if answer.keys() - {s.series_instance_uid for s in study.series}:
-            return  # it has a series that may be better and may be on its way: only quiet settles that
+        foreign = answer.keys() - {s.series_instance_uid for s in study.series}
+        if foreign and self._not_ours(foreign):
+            # it has a series that may be better and may be on its way: no count settles that, only quiet
+            answer = {}
         now = datetime.now(UTC)
         new = [Count(now, s.series_instance_uid, answer.get(s.series_instance_uid), len(s.instances)) for s in chosen]
         with self._lock:
             kept = self.counts.setdefault(study.study_instance_uid, [])
             kept.extend(new)
             del kept[: -KEEP_COUNTS * len(chosen)]
+
+    def _not_ours(self, series: Set[str]) -> Set[str]:
+        """Series that don't hold results of ours: an archive may be source and destination."""
+        o = tables.objects
+        with reading(self.database).connect() as connection:
+            made = select(o.c.series_instance_uid).where(o.c.series_instance_uid.in_(series))
+            return series - set(connection.execute(made).scalars())
 
     def _policy(self, source_ae: str) -> Policy:
         rules = self.settings.completeness

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import structlog
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.assembly import Evidence
+from dicom_node.assembly import Evidence, EvidenceKind
 from dicom_node.reader.headers import InstanceHeader, from_json
 from dicom_node.reader.study import assemble_study
 from imaging.pipeline import Pipeline
@@ -63,14 +64,14 @@ class Planner:
             )
             return frozenset(rows.scalars())
 
-    def complete(self, study: StudyInfo, evidence: Evidence, *, received: datetime) -> list[ReadingRequest]:
+    def complete(self, study: StudyInfo, evidence: Evidence, *, due: datetime) -> list[ReadingRequest]:
         """Take the study as complete and ask for what is new; the requests that were made.
 
         Parameters
         ----------
-        received
-            The study's last arrival as it was when the evidence was judged. If something came since, the study stays
-            due and is judged again.
+        due
+            The study's ``check_at`` as it was when the evidence was judged. If something came or was asked for since,
+            the study stays due and is judged again.
         """
         asked = [
             request
@@ -81,7 +82,7 @@ class Planner:
         with self.database.begin() as connection:
             connection.execute(
                 update(s)
-                .where(s.c.study_instance_uid == study.study_instance_uid, s.c.last_received_at == received)
+                .where(s.c.study_instance_uid == study.study_instance_uid, s.c.check_at == due)
                 .values(
                     check_at=None,
                     asked_at=None,
@@ -98,7 +99,7 @@ class Planner:
         request = make_request(study, pipeline, evidence, earlier, self.released(study.study_instance_uid))
         with reading(self.database).connect() as connection:
             known = record.read_before(connection, study.study_instance_uid, pipeline.name, request.images)
-        if request.key == earlier or (known and evidence.kind != "asked"):
+        if request.key == earlier or (known and evidence.kind is not EvidenceKind.ASKED):
             return None
         if (
             request.refusal is not None
@@ -127,29 +128,40 @@ class Planner:
         with reading(self.database).connect() as connection:
             unfinished = record.open_readings(connection)
         for row in unfinished:
-            pipeline = self.pipelines.get(row.pipeline)
-            if pipeline is None:
-                continue  # switched off: it waits, visibly, until the pipeline is configured again
             try:
-                request = self.results.request(row.key)
-            except KeyError:
-                log.error("a reading's request is gone from the results", key=row.key)  # noqa: TRY400
-                continue
-            if reading_key(request.images, pipeline) != request.key:
-                self._renew(request, pipeline)
-                continue
-            state = self.journal.state(row.key, row.attempt)
-            if state is None:
-                self.journal.enqueue(row.key, row.attempt, self.version)
-            elif state[0] not in UNFINISHED or (state[1] != self.version and state[1] not in live_versions):
-                self._retry(row.key, row.attempt + 1)
+                self._recover(row, live_versions)
+            except SQLAlchemyError:
+                raise
+            except Exception:
+                # one reading that trips over a defect, or whose files are gone, must not stop the node
+                log.exception("reading can't be queued again", key=row.key)
 
-    def _retry(self, key: str, attempt: int) -> None:
+    def _recover(self, row: record.OpenReading, live_versions: set[str]) -> None:
+        pipeline = self.pipelines.get(row.pipeline)
+        if pipeline is None:
+            return  # switched off: it waits, visibly, until the pipeline is configured again
+        request = self.results.request(row.key)
+        if reading_key(request.images, pipeline) != request.key:
+            self._renew(request, pipeline)
+            return
+        state = self.journal.state(row.key, row.attempt)
+        if state is None:
+            self.journal.enqueue(row.key, row.attempt, self.version)
+        elif state[0] not in UNFINISHED or (state[1] != self.version and state[1] not in live_versions):
+            self._retry(row)
+
+    def _retry(self, row: record.OpenReading) -> None:
         r = tables.readings
+        attempt = row.attempt + 1
         with self.database.begin() as connection:
-            connection.execute(update(r).where(r.c.key == key).values(attempt=attempt, state=record.QUEUED))
-        self.journal.enqueue(key, attempt, self.version)
-        log.info("reading queued again", key=key, attempt=attempt)
+            # the worker may have ended it since it was looked at
+            still_open = (r.c.key == row.key) & r.c.state.in_(record.OPEN)
+            if not connection.execute(
+                update(r).where(still_open).values(attempt=attempt, state=record.QUEUED)
+            ).rowcount:
+                return
+        self.journal.enqueue(row.key, attempt, self.version)
+        log.info("reading queued again", key=row.key, attempt=attempt)
 
     def _renew(self, old: ReadingRequest, pipeline: Pipeline) -> None:
         study = self.study(old.study_instance_uid)
@@ -160,7 +172,7 @@ class Planner:
         with self.database.begin() as connection:
             connection.execute(
                 update(r)
-                .where(r.c.key == old.key)
+                .where(r.c.key == old.key, r.c.state.in_(record.OPEN))
                 .values(
                     state=record.SUPERSEDED,
                     reason="another version of the pipeline reads it instead",

@@ -8,12 +8,15 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.blobs import LocalBlobStore
 from dicom_node.network.peers import Limits
+from imaging.errors import StorageError
 from service.configuration import Configuration, Home
 from service.database.engine import connect, upgrade
 from service.delivery.confirming import apply_commitment
@@ -37,6 +40,7 @@ INDEX_SECONDS = 0.2
 INDEX_NICENESS = 5
 RECOVER_SECONDS = 10.0
 RETENTION_SECONDS = 60.0
+TROUBLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,21 +55,31 @@ class Node:
     live_versions: Callable[[], set[str]]
 
     def run(self, stopped: threading.Event) -> None:
-        """Index, judge, recover and release until stopped."""
+        """Index, judge, recover and release until stopped.
+
+        While the database or the disk can't serve, this waits; the receiver, which needs no database, goes on.
+        """
         # senders wait for the receiver, and nobody for this thread: it takes the processor that is left
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), INDEX_NICENESS)
         recover_at = release_at = monotonic()
+        pause = INDEX_SECONDS
         with ThreadPoolExecutor(TOGETHER, thread_name_prefix="completeness") as pool:
-            while not stopped.wait(INDEX_SECONDS):
-                if self.indexer.catch_up():
-                    self.delivery.notify()
-                self.completeness.tick(pool)
-                if monotonic() >= recover_at:
-                    self.planner.recover(self.live_versions())
-                    recover_at = monotonic() + RECOVER_SECONDS
-                if monotonic() >= release_at:
-                    self.release()
-                    release_at = monotonic() + RETENTION_SECONDS
+            while not stopped.wait(pause):
+                try:
+                    if self.indexer.catch_up():
+                        self.delivery.notify()
+                    self.completeness.tick(pool)
+                    if monotonic() >= recover_at:
+                        self.planner.recover(self.live_versions())
+                        recover_at = monotonic() + RECOVER_SECONDS
+                    if monotonic() >= release_at:
+                        self.release()
+                        release_at = monotonic() + RETENTION_SECONDS
+                    pause = INDEX_SECONDS
+                except (SQLAlchemyError, StorageError, OSError) as error:
+                    why = str(error).split("\n", 1)[0]
+                    log.error("the node waits", problem=type(error).__name__, why=why)  # noqa: TRY400
+                    pause = TROUBLE_SECONDS
 
 
 def run_node(configuration: Configuration) -> None:
@@ -84,8 +98,10 @@ def run_node(configuration: Configuration) -> None:
         receiver = Receiver(_task(settings, home, version))
         planner = Planner(database, ResultStore(results), journal, configuration.pipelines, version)
         node = Node(
-            indexer=Indexer(database, home.log, spool, apply_commitment),
-            completeness=Completeness(database, settings, planner, receiver.open_associations),
+            indexer=Indexer(database, home.log, spool, partial(apply_commitment, on_event=on_event)),
+            completeness=Completeness(
+                database, settings, planner, receiver.open_associations, receiver.listening_since
+            ),
             planner=planner,
             delivery=delivery,
             release=lambda: release_images(database, spool, home.spool, settings.retention),
