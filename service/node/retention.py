@@ -48,15 +48,24 @@ def _finished(connection: Connection) -> Iterator[tuple[str, datetime]]:
     confirmed = (
         select(func.max(d.c.confirmed_at)).where(d.c.study_instance_uid == s.c.study_instance_uid).scalar_subquery()
     )
+    # what came back after its release starts nothing, and is kept for as long: a person may want to ask for it
+    back = (
+        select(func.max(i.c.received_at))
+        .where(i.c.study_instance_uid == s.c.study_instance_uid, i.c.released_at.is_(None))
+        .scalar_subquery()
+    )
     rows = connection.execute(
-        select(s.c.study_instance_uid, s.c.last_received_at, s.c.complete_at, confirmed.label("confirmed_at"))
+        select(
+            s.c.study_instance_uid,
+            s.c.last_received_at,
+            s.c.complete_at,
+            confirmed.label("confirmed_at"),
+            back.label("back_at"),
+        )
         .where(s.c.check_at.is_(None), s.c.complete_at.is_not(None))
         .where(~waiting.exists(), ~undelivered.exists(), kept.exists())
     )
-    found = [
-        (row.study_instance_uid, max(t for t in (row.last_received_at, row.complete_at, row.confirmed_at) if t))
-        for row in rows
-    ]
+    found = [(uid, max(at for at in events if at)) for uid, *events in rows]
     yield from sorted(found, key=lambda item: (item[1], item[0]))
 
 

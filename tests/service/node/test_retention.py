@@ -130,3 +130,15 @@ def test_what_a_dying_node_left_half_done_is_finished(engine: Engine, spool: Loc
     spool.delete("1/1.dcm")  # as far as it came: the table doesn't know yet
     assert release_images(engine, spool, tmp_path / "spool", KEEP) == 1
     assert kept(engine) == set()
+
+
+def test_what_came_back_after_its_release_is_kept_as_long_as_a_new_image(
+    engine: Engine, spool: LocalBlobStore, tmp_path: Path
+) -> None:
+    add(engine, spool, "1", 30, reading="read", delivery="confirmed")
+    add(engine, spool, "2", 30, reading="read", delivery="confirmed")
+    i = tables.instances
+    with engine.begin() as connection:
+        connection.execute(update(i).where(i.c.digest == "1").values(received_at=NOW - timedelta(days=1)))
+    assert release_images(engine, spool, tmp_path / "spool", KEEP) == 1
+    assert kept(engine) == {"1"}
