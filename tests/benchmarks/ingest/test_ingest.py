@@ -11,6 +11,7 @@ import pytest
 from pydicom import dcmread
 
 from benchmarks.ingest.__main__ import describe, report
+from benchmarks.ingest.disk import sync_seconds
 from benchmarks.ingest.images import batches
 from benchmarks.ingest.measure import measure, tree_cpu_seconds
 from benchmarks.ingest.sender import Association
@@ -68,3 +69,8 @@ def test_processor_time_of_a_whole_tree() -> None:
         process.communicate()
     assert used >= 0.3  # its ended child's time included
     assert tree_cpu_seconds(os.getpid()) > 0
+
+
+def test_the_disk_is_timed_and_left_clean(tmp_path: Path) -> None:
+    assert sync_seconds(tmp_path, images=3) > 0
+    assert list(tmp_path.iterdir()) == []
