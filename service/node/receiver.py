@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -69,6 +70,7 @@ class Receiver:
         self._port: int | None = None
         self._problem = ""
         self._associations: Mapping[str, int] = {}
+        self._listening_since: datetime | None = None
         self._settled = threading.Event()
         self._stopping = threading.Event()
         # the kernel ends a receiver with the thread that started it: this one lives as long as the node
@@ -99,6 +101,10 @@ class Receiver:
             process.kill()
             self._keeper.join()
 
+    def listening_since(self) -> datetime | None:
+        """Since when peers can reach it without a break; None while it doesn't listen."""
+        return self._listening_since
+
     def open_associations(self, calling_ae: str) -> int:
         """How many associations an AE title has open; none when the receiver doesn't run."""
         return self._associations.get(calling_ae, 0)
@@ -115,6 +121,7 @@ class Receiver:
                     _end_input(process)
                 self._listen(cast(IO[bytes], process.stdout))
             self._associations = {}
+            self._listening_since = None
             self._settled.set()
             if not self._stopping.is_set():
                 delay = restarts.delay()
@@ -131,6 +138,7 @@ class Receiver:
             self._problem = said.get("problem", "")
             if "port" in said:
                 self._port = said["port"]
+                self._listening_since = datetime.now(UTC)
                 self._settled.set()
 
 
