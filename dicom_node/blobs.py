@@ -183,7 +183,10 @@ class LocalBlobStore:
 
 
 class MemoryBlobStore:
-    """Blobs in memory, for tests. `path` writes copies to a temporary folder that goes with this object."""
+    """Blobs in memory: for tests, and for readings whose files go elsewhere.
+
+    `path` writes copies to a temporary folder that goes with this object.
+    """
 
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}

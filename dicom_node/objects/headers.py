@@ -73,11 +73,7 @@ def mend(header: Dataset, only: frozenset[int] | None = None) -> tuple[Dataset, 
     """
     copy, notes = Dataset(), list[str]()
     raw = header.get_item(0x00080005)
-    value = None if raw is None else raw.value
-    if isinstance(value, bytes):
-        value = value.decode("latin_1").strip(" \0").split("\\")
-    declared = declared_sets(value)
-    copier = _Copier(declared, notes)
+    copier = _Copier(declared_sets(None if raw is None else raw.value), notes)
     for tag in header.keys():  # noqa: SIM118 -- iterating over elements would convert their values
         if _wanted(tag, only):
             copier.copy(header, tag, copy, top=True)

@@ -142,7 +142,8 @@ def read_sources(paths: Sequence[Path]) -> Sources:
         # highdicom takes the patient from whichever source image comes first
         for element in shared:
             header.add(element)
-    mends += _unite_frames_of_reference(headers) + _share_groups(headers) + _one_orientation(headers)
+    _share_groups(headers)
+    mends += _unite_frames_of_reference(headers) + _one_orientation(headers)
     frames = tuple(frame for header in headers for frame in _frames(header))
     thickness_notes, frames = _give_thickness(headers, frames)
     return Sources(tuple(headers), frames, character_set, _zone(headers[0]), tuple(mends + thickness_notes))
@@ -178,8 +179,11 @@ def _shared(header: Dataset) -> Dataset | None:
     return groups[0] if groups else None
 
 
-def _share_groups(headers: Sequence[Dataset]) -> list[str]:
-    """Move orientation and pixel measures that are equal in every frame of an enhanced image to the shared group."""
+def _share_groups(headers: Sequence[Dataset]) -> None:
+    """Move orientation and pixel measures that are equal in every frame of an enhanced image to the shared group.
+
+    A matter of encoding; nothing to declare.
+    """
     for header in headers:
         shared, frames = _shared(header), header.get("PerFrameFunctionalGroupsSequence")
         if shared is None or not frames:
@@ -190,7 +194,6 @@ def _share_groups(headers: Sequence[Dataset]) -> list[str]:
                 setattr(shared, keyword, values[0])
                 for frame in frames:
                     delattr(frame, keyword)
-    return []  # a matter of encoding; nothing to declare
 
 
 def _one_orientation(headers: Sequence[Dataset]) -> list[str]:

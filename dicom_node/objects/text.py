@@ -27,7 +27,9 @@ _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 
 
 def declared_sets(value: object) -> tuple[str, ...]:
-    """Specific Character Set as it stands in a header -> its terms, common misspellings put right."""
+    """Specific Character Set as it stands in a header, bytes or converted -> its terms, misspellings put right."""
+    if isinstance(value, bytes):
+        value = value.decode("latin_1").strip(" \0").split("\\")
     values = [value] if value is None or isinstance(value, str) else list(value)  # type: ignore[call-overload]
     return tuple(_term(str(v or "")) for v in values) or ("",)
 

@@ -32,7 +32,7 @@ from pydicom.uid import (
 
 from dicom_node.reader.files import Loaded, load
 from dicom_node.reader.values import integer, tag, text
-from imaging.errors import HeaderError, ImageError
+from imaging.errors import HeaderError, ImageError, StorageError
 from imaging.reasons import Reason, ReasonKind
 from imaging.study import InstanceInfo, SeriesInfo
 
@@ -70,6 +70,8 @@ def load_pixels(path: Path, instance: InstanceInfo, series: SeriesInfo) -> Datas
     ------
     ImageError
         UNDECODABLE or TRUNCATED, naming the instance.
+    StorageError
+        The disk doesn't give the file.
     """
     try:
         loaded = load(path, (tag(k) for k in KEYWORDS), pixels=True)
@@ -77,6 +79,8 @@ def load_pixels(path: Path, instance: InstanceInfo, series: SeriesInfo) -> Datas
         raise undecodable(series, instance, str(error)) from error
     except FileNotFoundError as error:
         raise undecodable(series, instance, "its file is gone from the spool") from error
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
     ds = loaded.dataset
     if "FloatPixelData" in ds or "DoubleFloatPixelData" in ds:
         raise undecodable(series, instance, "its pixels are floating point numbers, not stored values")
@@ -111,7 +115,7 @@ def hostile(instance: InstanceInfo, series: SeriesInfo) -> Iterator[None]:
     """
     try:
         yield
-    except ImageError:
+    except (ImageError, StorageError):
         raise
     except Exception as error:
         said = " ".join(str(error).split())

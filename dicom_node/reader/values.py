@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+
+from dicom_node.objects.text import declared_sets, decode_text
 
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "SV": "q", "UV": "Q"}
 
@@ -37,7 +37,7 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """All values as text, without padding; empty when absent."""
     value = _value(dataset, keyword)
     if isinstance(value, bytes):
-        decoded = decode(value, _character_sets(dataset))
+        decoded, _ = decode_text(value, declared_sets(_value(dataset, "SpecificCharacterSet")))
         # decoded first: in GBK and Shift JIS the backslash may be half a character
         value = decoded.split("\\")
     items = value if isinstance(value, (list, MultiValue)) else [value]
@@ -84,28 +84,6 @@ def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
         return ()
     found: Sequence[Dataset] = element.value
     return found
-
-
-def decode(value: bytes, character_sets: Sequence[str]) -> str:
-    """Text in the given Specific Character Set (0008,0005), escapes (PS3.5 section 6.1.2.5) included."""
-    first = python_encoding.get(character_sets[0] if character_sets else "", "latin_1")
-    if b"\x1b" not in value:
-        return value.decode(first, "replace")
-    parts = []
-    for part in re.split(rb"(?=\x1b)", value):
-        escape, codec = next(((e, c) for e, c in CODES_TO_ENCODINGS.items() if part.startswith(e)), (b"", first))
-        # the ISO 2022 codecs want their escape, the others don't know it
-        body = part if codec.startswith("iso2022") else part[len(escape) :]
-        parts.append(body.decode(codec, "replace"))
-    return "".join(parts)
-
-
-def _character_sets(dataset: Dataset) -> list[str]:
-    value = _value(dataset, "SpecificCharacterSet")
-    if isinstance(value, bytes):
-        value = value.decode("ascii", "replace").split("\\")
-    terms = value if isinstance(value, (list, MultiValue)) else [value]
-    return ["" if term is None else str(term).strip(" \0") for term in terms]
 
 
 def _value(dataset: Dataset, keyword: str) -> Any:
