@@ -91,18 +91,20 @@ def load(folder: Path | None = None) -> Configuration:
 def build_pipeline(name: str, folder: Path) -> Pipeline:
     """The pipeline `pipelines.<name>` with its configuration file."""
     try:
-        module = import_module(f"pipelines.{name}")
+        build = getattr(import_module(f"pipelines.{name}"), "build", None)
     except ModuleNotFoundError as error:
         if error.name != f"pipelines.{name}":
             raise
+        build = None
+    if build is None:  # no such module, or one of those that pipelines share
         known = ", ".join(sorted(p.stem for p in (SHIPPED / "pipelines").glob("*.yaml")))
-        raise ConfigurationError(f"pipelines: there is no pipeline {name!r}; known: {known}") from None
+        raise ConfigurationError(f"pipelines: there is no pipeline {name!r}; known: {known}")
     path = folder / "pipelines" / f"{name}.yaml"
     if not path.is_file():
         path = SHIPPED / "pipelines" / f"{name}.yaml"
     values = read_yaml(path)
     try:
-        pipeline: Pipeline = module.build(values)
+        pipeline: Pipeline = build(values)
     except ValidationError as error:
         raise ConfigurationError(explain(error, path, None)) from None
     return pipeline

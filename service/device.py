@@ -12,7 +12,6 @@ def device_of(settings: Settings) -> Device:
     """The device (TID 1004) of this installation; its UID follows from AE title, station and serial number."""
     own = settings.device
     return Device(
-        manufacturer="Raysight",
         model_name="Raysight",
         software_version=raysight_version(),
         serial_number=own.serial_number,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from dicom_node.network.peers import ANY_AE_TITLE
+from dicom_node.network.peers import ANY_AE_TITLE, check_ae_title
 from dicom_node.objects.profile import CharacterSet, Language, SRClass
 
 
@@ -22,10 +22,7 @@ class _Model(BaseModel):
 
 
 def _ae_title(value: Any) -> str:
-    text = str(value).strip()
-    if not 1 <= len(text) <= 16 or not text.isascii() or "\\" in text or not text.isprintable():
-        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash (PS3.5 6.2)")
-    return text
+    return check_ae_title(str(value).strip())
 
 
 AETitle = Annotated[str, BeforeValidator(_ae_title)]
@@ -153,12 +150,16 @@ class ApiSettings(_Model):
 class WorkerSettings(_Model):
     """Who reads."""
 
-    slot: Name = Field("worker-0", description="fixed name: whoever takes the slot resumes its work")
+    slot: str = Field(
+        "worker-0",
+        pattern=r"^worker-[a-z0-9_-]{1,33}$",
+        description="fixed name: whoever takes the slot resumes its work",
+    )
     max_starts: int = Field(3, ge=1, description="a study that kills its worker so often has failed")
     poll_seconds: float = Field(0.2, gt=0, le=60)
 
 
-class InstitutionSettings(_Model):
+class DeviceSettings(_Model):
     """How our device is named in results."""
 
     station_name: str = Field("RAYSIGHT", max_length=16)
@@ -177,7 +178,7 @@ class Settings(_Model):
     retention: RetentionSettings = RetentionSettings()
     worker: WorkerSettings = WorkerSettings()
     api: ApiSettings = ApiSettings()
-    device: InstitutionSettings = InstitutionSettings()
+    device: DeviceSettings = DeviceSettings()
     time_zone: str = Field("UTC", description="the hospital's zone (IANA name)")
 
     @field_validator("time_zone")

@@ -100,10 +100,14 @@ class Limits:
 
 def check_ae_title(title: str) -> str:
     """Return ``title`` if it is an AE title (PS3.5 section 6.2): 1 to 16 printable ASCII characters, no backslash."""
-    if not 1 <= len(title) <= 16 or title != title.strip() or not title.isascii() or not title.isprintable():
-        raise ValueError(f"not an AE title: {title!r}")
-    if "\\" in title:
-        raise ValueError(f"an AE title has no backslash: {title!r}")
+    if (
+        not 1 <= len(title) <= 16
+        or title != title.strip()
+        or not title.isascii()
+        or not title.isprintable()
+        or "\\" in title
+    ):
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash (PS3.5 6.2)")
     return title
 
 

@@ -30,7 +30,7 @@ def run_api(configuration: Configuration) -> None:
         The database can't be opened, or the port is taken.
     """
     settings = configuration.settings.api
-    with hold_role(configuration.home.root, "api", application_version(dict(configuration.pipelines))):
+    with hold_role(configuration.home.root, "api", application_version(configuration.pipelines)):
         engine = connect(configuration.home.database_url)
         upgrade(engine)
         server = uvicorn.Server(uvicorn.Config(create_app(configuration, engine), log_config=None, access_log=False))

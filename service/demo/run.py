@@ -14,7 +14,6 @@ from time import monotonic, sleep
 
 import yaml
 from rich.console import Console
-from sqlalchemy import Engine
 
 from dicom_node.blobs import LocalBlobStore
 from dicom_node.network.echo import verify
@@ -125,7 +124,7 @@ def _follow(console: Console, configuration: Configuration, archive: Archive, sc
         engine = connect(configuration.home.database_url)
         try:
             while True:
-                study = _study(engine, configuration, uid)
+                study = study_status(engine, configuration.settings, uid)
                 if study is not None:
                     line.update(f"{study.state.value}: {_doing(study)}   {monotonic() - begun:.0f} s")
                     if study.state in ENDED:
@@ -135,13 +134,6 @@ def _follow(console: Console, configuration: Configuration, archive: Archive, sc
                 sleep(0.25)
         finally:
             engine.dispose()
-
-
-def _study(engine: Engine, configuration: Configuration, uid: str) -> StudyStatus | None:
-    try:
-        return study_status(engine, configuration.settings, uid)
-    except UsageError:
-        return None  # the first image isn't indexed yet
 
 
 def _doing(study: StudyStatus) -> str:

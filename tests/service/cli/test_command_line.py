@@ -57,8 +57,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no such peer form": (["echo", "PACS@10.1.2.3"], "'PACS@10.1.2.3' is no peer; write AE@HOST:PORT"),
     "no AE title": (["echo", "10.1.2.3:104"], "is no peer; write AE@HOST:PORT"),
     "port out of range": (["echo", "PACS@10.1.2.3:70000"], "is no peer: a port is 1 to 65535"),
-    "long AE title": (["echo", f"{'A' * 17}@h:104"], "is no peer: not an AE title"),
-    "calling title": (["echo", "PACS@h:104", "--calling", "A\\B"], "--calling: an AE title has no backslash"),
+    "long AE title": (["echo", f"{'A' * 17}@h:104"], "is no peer: an AE title has 1 to 16"),
+    "calling title": (["echo", "PACS@h:104", "--calling", "A\\B"], "--calling: an AE title has 1 to 16"),
     "no folder to send": (["send", "/no/such", "PACS@h:104"], "there is no /no/such"),
     "no folder to read": (["read", "/no/such", "--out", "/tmp/x"], "/no/such is no folder"),
     "no such pipeline to read": (
