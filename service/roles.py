@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
+from typing import TextIO
 
 from imaging.errors import UsageError
 
@@ -20,6 +21,7 @@ RECEIVER = "receiver"
 
 _PR_SET_PDEATHSIG = 1
 _MOST_SECONDS = 60.0
+_GLANCE_SECONDS = 0.2  # whoever looks whether a role lives holds its lock for a moment
 
 
 def die_with_parent() -> None:
@@ -68,10 +70,11 @@ def hold_role(home: Path, role: str, version: str) -> Iterator[None]:
     path = _lock_file(home, role)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"{role} already runs in {home}; stop it first or use another --home") from None
+        deadline = monotonic() + _GLANCE_SECONDS
+        while not _locked(file, fcntl.LOCK_EX):
+            if monotonic() > deadline:
+                raise UsageError(f"{role} already runs in {home}; stop it first or use another --home")
+            sleep(0.01)
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "version": version}))
         file.flush()
@@ -82,13 +85,17 @@ def role_alive(home: Path, role: str) -> bool:
     """Whether a process holds the role now."""
     try:
         with _lock_file(home, role).open("r", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            return False
+            return not _locked(file, fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
+
+
+def _locked(file: TextIO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def live_versions(home: Path, prefix: str) -> set[str]:

@@ -80,8 +80,8 @@ def page(result: OfflineResult) -> RenderableType:
     from service.cli.text import COLOURS, facts, plural, seconds
 
     reading = result.reading
-    model = f"{reading.model.name} {reading.model.version}" if reading else ""
-    if reading is None or reading.reason is not None:
+    model = f"{reading.model.name} {reading.model.version}"
+    if reading.reason is not None:
         word, explained = result.status.value.upper(), result.reason
     elif reading.findings:
         word, explained = "READ", f"{plural(len(reading.findings), 'mark')} above threshold"
@@ -93,19 +93,18 @@ def page(result: OfflineResult) -> RenderableType:
         facts({"Study": result.study_instance_uid, "Model": model}),
         headline,
     ]
-    if reading and reading.findings:
+    if reading.findings:
         parts.append(findings_table(reading.findings))
     if result.problem:
         parts.append(Text(f"The result files can't be written: {result.problem}", style="red"))
     parts.append(
         facts(
             {
-                "Conclusion": reading.conclusion if reading and reading.reason is None else "",
-                "Analysed": reading.analysed if reading else "",
-                "Not used": "\n".join(r.message for r in reading.excluded if r != reading.reason) if reading else "",
-                "Notes": "\n".join(reading.notes) if reading else "",
+                "Conclusion": reading.conclusion if reading.reason is None else "",
+                "Analysed": reading.analysed,
+                "Not used": "\n".join(r.message for r in reading.excluded if r != reading.reason),
+                "Notes": "\n".join(reading.notes),
                 "Folder": str(result.objects[0].parent) if result.objects else "",
-                "Not written": result.problem,
                 "Files": ", ".join(p.name for p in result.objects),
                 "Picture": result.picture.name if result.picture else "",
                 "Times": seconds(result.timings),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,13 @@ def test_after_a_minute_of_life_it_is_started_soon(monkeypatch: pytest.MonkeyPat
     restarts.started()
     now += 60
     assert restarts.delay() == 0.5
+
+
+def test_a_glance_at_a_role_does_not_keep_it_from_starting(tmp_path: Path) -> None:
+    with hold_role(tmp_path, "node", "1"):
+        pass
+    with (tmp_path / "run" / "node.lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        threading.Timer(0.05, lambda: fcntl.flock(file, fcntl.LOCK_UN)).start()
+        with hold_role(tmp_path, "node", "1"):
+            assert role_alive(tmp_path, "node")
