@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, case, literal, select, update
 
 from dicom_node.blobs import BlobStore
 from dicom_node.reader.headers import InstanceHeader, read_header, to_json
@@ -113,11 +113,12 @@ class Indexer:
         if rows:
             connection.execute(tables.instances.insert(), rows)
         for entry in again:
-            self._again(connection, entry)
+            self._again(connection, entry, headers.get(entry.blob))
         for arrivals in studies.values():
             _study_received(connection, arrivals)
 
-    def _again(self, connection: Connection, entry: Received) -> None:
+    def _again(self, connection: Connection, entry: Received, header: InstanceHeader | str | None) -> None:
+        """One more arrival of a known instance, whose file may have been released, its header lost in a rebuild."""
         i = tables.instances
         same = (
             (i.c.digest == entry.digest)
@@ -125,7 +126,17 @@ class Indexer:
             & (i.c.sop_instance_uid == entry.sop_instance_uid)
         )
         released = None if self.spool.exists(entry.blob) else _received_at(entry)
-        connection.execute(update(i).where(same).values(times_received=i.c.times_received + 1, released_at=released))
+        # one that comes back after its release is kept as long as a new one: there must be time to ask for it
+        now = literal(_received_at(entry), i.c.received_at.type)
+        since = case((i.c.released_at.is_not(None), now), else_=i.c.received_at)
+        values: dict[str, Any] = {
+            "times_received": i.c.times_received + 1,
+            "released_at": released,
+            "received_at": since,
+        }
+        if isinstance(header, InstanceHeader):
+            values |= {"header": to_json(header), "is_image": header.instance.is_image}
+        connection.execute(update(i).where(same).values(values))
 
 
 @dataclass

@@ -158,3 +158,17 @@ def test_indexing_again_from_the_start_gives_the_same_rows(house: House) -> None
             connection.execute(delete(table))
     house.indexer.catch_up()
     assert house.rows() == before
+
+
+def test_a_released_instance_that_comes_again_has_its_header_again(house: House) -> None:
+    (path, *_) = slices(house.folder)
+    entry = house.receive(path)
+    house.spool.delete(entry.blob)
+    house.indexer.catch_up()
+    assert house.rows()[0]["header"] is None
+    house.receive(path)
+    house.indexer.catch_up()
+    (row,) = house.rows()
+    assert row["header"] is not None
+    assert row["is_image"]
+    assert row["released_at"] is None
