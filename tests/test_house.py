@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-PACKAGES = ("imaging", "models", "inference", "dicom_node", "pipelines", "service")
+PACKAGES = ("imaging", "models", "inference", "dicom_node", "pipelines", "training", "service")
 
 
 def test_no_import_name_is_also_another_distributions() -> None:
