@@ -12,7 +12,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from tests.integration.bad_associations import NOISE
 from tests.integration.bad_inputs import Case, House
 from tests.integration.bad_instances import before_the_patient, bomb, nested, with_uid
-from tests.integration.bad_studies import own_copies
+from tests.integration.bad_studies import STUDIES, own_copies
 from tests.integration.raw_peer import IMPLICIT
 from tests.integration.spoiling import encoded, part10
 
@@ -67,6 +67,15 @@ def folder_of(write: Callable[[Path], object]) -> Callable[[House], str]:
     return observe
 
 
+def out_is_a_file(house: House) -> str:
+    """`raysight read` of a study whose results can't be put where they are wanted."""
+    folder, out = house.folder / "one bad study", house.folder / "a file"
+    STUDIES[0].write(house.slices, folder)
+    out.write_bytes(b"x")
+    done = house.raysight.run("read", str(folder), "--out", str(out), check=False)
+    return f"exit code {done.returncode}: {' '.join((done.stdout + done.stderr).replace(str(out), 'OUT').split())}"
+
+
 def _with(name: str, data: bytes) -> Callable[[Path], object]:
     def write(folder: Path) -> None:
         folder.mkdir()
@@ -86,6 +95,7 @@ def cases() -> tuple[Case, ...]:
         Case("an empty folder", nothing, folder_of(Path.mkdir)),
         Case("a folder of text", nothing, folder_of(_with("a.txt", b"text"))),
         Case("a folder with a DICOMDIR only", nothing, folder_of(_with("DICOMDIR", bytes(200)))),
+        Case("an output folder that is a file", "exit code 1: raysight: OUT/", out_is_a_file),
     )
 
 

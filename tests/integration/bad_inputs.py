@@ -133,6 +133,7 @@ def all_cases() -> Mapping[str, tuple[Case, ...]]:
         "Files and folders (`raysight read`)": bad_files.cases(),
         "Storage commitment reports": bad_associations.REPORTS,
         "REST and commands": bad_requests.cases(),
+        "After all of these": bad_instances.AFTERWARDS,
     }
 
 

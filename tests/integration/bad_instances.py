@@ -267,6 +267,14 @@ def bad_slice_after_good(house: House) -> str:
     return f"{refused[0].status:04X}: {refused[0].comment}; the others 0000; {state(house, study, 'read')}"
 
 
+def next_good_study(house: House) -> str:
+    """What everything else must not harm."""
+    study, paths, _ = good_study(house, "the next good study")
+    send(house, paths)
+    return f"0000 each; {state(house, study, 'read')}"
+
+
+AFTERWARDS = (Case("a good study", "0000 each; read", next_good_study),)
 STUDIES = (
     Case("one slice missing", "0000 each; not read (missing-slice)", sent("one slice missing")),
     Case(

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.integration.bad_inputs import Case, House, all_cases, started, table
-from tests.integration.bad_instances import good_study, send
 
 CASES = [case for cases in all_cases().values() for case in cases]
 ROLES = ("node", "receiver", "worker-0", "api")
@@ -43,10 +42,7 @@ def test_the_table_says_what_is_observed(house: House, repo_root: Path) -> None:
 def test_afterwards_nothing_is_broken_and_a_good_study_is_read(
     house: House, first_processes: dict[str, int | None]
 ) -> None:
-    table(house)
-    study, paths, _ = good_study(house, "the next good study")
-    send(house, paths)
-    house.raysight.wait_for(study, ["read"])
+    assert table(house).endswith("| a good study | 0000 each; read |\n")
     assert processes(house) == first_processes
     assert None not in first_processes.values()
     assert house.scratch == []
