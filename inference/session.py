@@ -112,7 +112,8 @@ class Session:
         self._inputs = {entry.name: entry for entry in self._session.get_inputs()}
         self._outputs = {entry.name: entry for entry in self._session.get_outputs()}
         self.check(released.spec)
-        self.infer({name: self._zeros(name) for name in self._inputs})  # the first run plans memory: not a patient's
+        for _ in range(2):  # the first run plans memory, the second takes it: neither is a patient's
+            self.infer({name: self._zeros(name) for name in self._inputs})
 
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Named arrays to named arrays."""

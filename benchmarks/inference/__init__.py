@@ -1,0 +1,1 @@
+"""Sliding windows beside MONAI's, on the same network."""
