@@ -164,14 +164,16 @@ def _assignment(
 ) -> tuple[Assignment, list[Refusal]]:
     locked: dict[str, Split] = {}
     refusals = []
-    people = {m.case: "/".join(m.person) for m in members}
+    people: dict[str, set[str]] = {}
+    for member in members:
+        people.setdefault(member.case, set()).add("/".join(member.person))
     for case, split in pinned.items():
-        if case not in people:
-            message = f"{case} is pinned to {split}, but the data hold no such case"
-            refusals.append(Refusal(RefusalKind.PINNED, message, (case,)))
-        elif locked.setdefault(people[case], split) != split:
-            first = locked[people[case]]
-            message = f"{case} is pinned to {split}, another case of its subject to {first}"
+        who = people.get(case, set())
+        if len(who) != 1:
+            many = "several sources hold a case of that name" if who else "the data hold no such case"
+            refusals.append(Refusal(RefusalKind.PINNED, f"{case} is pinned to {split}, but {many}", (case,)))
+        elif locked.setdefault(person := next(iter(who)), split) != split:
+            message = f"{case} is pinned to {split}, another case of its subject to {locked[person]}"
             refusals.append(Refusal(RefusalKind.PINNED, message, (case,)))
     rule = description.splits
     return Assignment(rule.seed, rule.shares, rule.folds, dict(sorted(locked.items()))), refusals

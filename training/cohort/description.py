@@ -144,6 +144,17 @@ class CohortDescription(_Part):
         return self
 
 
+def wholly_test(description: CohortDescription, source: str) -> CohortDescription:
+    """The description of a folder of its own, laid out as ``source``'s is, whose cases are all for testing.
+
+    Build it with that folder as data folder; hold it against the cohort that a model has seen with `leaks`.
+    """
+    (one,) = (s for s in description.sources if s.name == source)
+    shares = {split: float(split is Split.TEST) for split in Split}
+    splits = description.splits.model_copy(update={"shares": shares, "locked": None})
+    return description.model_copy(update={"sources": (one.model_copy(update={"folder": "."}),), "splits": splits})
+
+
 def load_description(path: Path) -> tuple[CohortDescription, dict[str, Split]]:
     """Read a description, and the cases that it pins to a split.
 

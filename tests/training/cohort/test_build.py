@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -24,8 +25,10 @@ from training.cohort import (
     Split,
     Use,
     build_cohort,
+    leaks,
     load_description,
     require,
+    wholly_test,
 )
 
 Build = Callable[..., Cohort]
@@ -111,6 +114,28 @@ class TestAWholeCohort:
         (twice, nothing) = found[RefusalKind.PINNED]
         assert twice.message == "case_002 is pinned to train, another case of its subject to test"
         assert nothing.message == "case_099 is pinned to gate, but the data hold no such case"
+
+    def test_a_pin_must_name_one_case(
+        self, build: Build, data: Path, describe: Callable[..., CohortDescription]
+    ) -> None:
+        shutil.copytree(data / "toy", data / "twin")
+        first = describe().model_dump()["sources"][0]
+        found = refused(
+            build, sources=[first, first | {"name": "twins", "folder": "twin"}], pinned={"case_001": Split.GATE}
+        )
+        (refusal,) = found[RefusalKind.PINNED]
+        assert refusal.message == "case_001 is pinned to gate, but several sources hold a case of that name"
+        assert RefusalKind.SAME_FILE in found
+
+    def test_a_folder_of_its_own_is_wholly_test(
+        self, build: Build, describe: Callable[..., CohortDescription], data: Path, today: date
+    ) -> None:
+        elsewhere = build_cohort(wholly_test(describe(), "toys"), data / "toy", on=today)
+        assert {m.side for m in elsewhere.members} == {(Split.TEST, None)} and len(elsewhere.members) == 20
+        assert elsewhere.members[0].paths(FileRole.IMAGE) == ("images/case_001.nii.gz",)
+        seen = build().only(Split.TRAIN)
+        known = {leak.tested.case for leak in leaks(seen, elsewhere.members) if leak.kind is RefusalKind.SAME_FILE}
+        assert known == {m.case for m in seen}
 
     def test_progress_is_told(self, describe: Callable[..., CohortDescription], data: Path, today: date) -> None:
         told: list[tuple[str, float]] = []
