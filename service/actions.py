@@ -11,6 +11,7 @@ from service.database.engine import insert_ignore
 from service.database.tables import audit, deliveries, stops, studies
 from service.delivery.queue import find_delivery, unpark
 from service.settings import Settings
+from service.workflows.record import profile_of, rewrite
 
 WHO_LENGTH = 80
 
@@ -64,8 +65,8 @@ def start(engine: Engine, settings: Settings, pipeline: str, who: str, note: str
         return True
 
 
-def retry(engine: Engine, delivery: int, who: str) -> None:
-    """Put a parked delivery back into its queue, to be tried at once.
+def retry(engine: Engine, settings: Settings, delivery: int, who: str) -> None:
+    """Put a parked delivery back into its queue, to be tried at once, as its destination wants its objects now.
 
     Raises
     ------
@@ -78,6 +79,9 @@ def retry(engine: Engine, delivery: int, who: str) -> None:
             raise UsageError(f"there is no delivery {delivery}; `raysight deliveries list` lists them")
         if not unpark(connection, delivery, datetime.now(UTC)):
             raise UsageError(f"delivery {delivery} is {row.state}, not parked; it needs no retry")
+        destination = settings.destination(row.destination)
+        if destination is not None:
+            rewrite(connection, row, profile_of(destination).name)
         record(connection, who, "retry", str(delivery), row.comment)
 
 

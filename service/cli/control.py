@@ -97,5 +97,5 @@ def retry(
     from service import actions
 
     with database(ready) as engine:
-        actions.retry(engine, delivery, who(by))
+        actions.retry(engine, ready.settings, delivery, who(by))
     print(f"Delivery {delivery} is tried again.")

@@ -15,7 +15,7 @@ from imaging.reading import Reading, ReadingStatus
 from imaging.reasons import Reason
 from service.database import tables
 from service.database.engine import insert_ignore
-from service.delivery.queue import create_deliveries
+from service.delivery.queue import Delivery, create_deliveries
 from service.settings import DestinationSettings, Settings
 from service.workflows.requests import ReadingRequest
 from service.workflows.results import Manifest
@@ -137,6 +137,22 @@ def finish(
                 .where(d.c.key == request.key, d.c.destination == destination)
                 .values(state="parked", comment=f"The objects can't be written: {problem}")
             )
+
+
+def rewrite(connection: Connection, delivery: Delivery, profile: str) -> None:
+    """Let a delivery take its objects in another profile. Where they aren't written yet the reading is queued again:
+    what was read stands, so it is writing that is left."""
+    if profile == delivery.profile:
+        return
+    d, o, r = tables.deliveries, tables.objects, tables.readings
+    connection.execute(update(d).where(d.c.id == delivery.id).values(profile=profile))
+    written = select(o.c.key).where(o.c.key == delivery.key, o.c.profile == profile).limit(1)
+    if connection.execute(written).one_or_none() is None:
+        connection.execute(
+            update(r)
+            .where(r.c.key == delivery.key, r.c.state.not_in((*OPEN, SUPERSEDED)))
+            .values(state=QUEUED, attempt=r.c.attempt + 1, starts=0)
+        )
 
 
 def add_objects(connection: Connection, key: str, manifests: Mapping[str, Manifest]) -> None:

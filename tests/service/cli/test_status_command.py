@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,3 +113,15 @@ def test_a_parked_delivery_is_tried_again(raysight: Run, filled: Any) -> None:
     again = raysight("deliveries", "retry", str(parked["id"]))
     assert (again.exit_code, "is pending, not parked" in again.stderr) == (2, True)
     assert raysight("deliveries", "retry", "999").exit_code == 2
+
+
+def test_a_retry_takes_the_form_that_the_destination_wants_now(raysight: Run, filled: Any, folders: Any) -> None:
+    (parked,) = filled.rows(tables.deliveries)
+    configuration = Path(folders[1]) / "raysight.yaml"
+    text = configuration.read_text(encoding="utf-8")
+    configuration.write_text(text.replace("port: 104\n", "port: 104\n    sr_class: enhanced\n"), encoding="utf-8")
+    assert raysight("deliveries", "retry", str(parked["id"])).exit_code == 0
+    (delivery,) = filled.rows(tables.deliveries)
+    assert (delivery["state"], delivery["profile"]) == ("pending", "enhanced-utf8-en")
+    (reading,) = [r for r in filled.rows(tables.readings) if r["key"] == parked["key"]]
+    assert (reading["state"], reading["attempt"], reading["starts"]) == ("queued", 1, 0)
