@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from imaging.errors import StorageError
 from service.cli.app import app
 from service.cli.context import configuration
 
@@ -54,5 +56,12 @@ def _prepare(role: str) -> Configuration:
 
     ready = configuration()
     configure_logs(role=role)
-    keep_counters(ready.home)
+    root = ready.home.root
+    try:
+        keep_counters(ready.home)
+        writable = os.access(root, os.W_OK)
+    except OSError as error:
+        raise StorageError(f"can't write the home {root}: {error.strerror}") from error
+    if not writable:
+        raise StorageError(f"can't write the home {root}: read-only, or another user's")
     return ready

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -56,3 +57,11 @@ def test_the_api_serves_until_it_is_told_to_end(process: Process, hands: Any) ->
     api.send_signal(signal.SIGTERM)
     api.communicate(timeout=60)
     assert api.returncode in (0, -signal.SIGTERM)
+
+
+def test_a_home_that_cannot_be_written_is_one_line(process: Process, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("no folder", encoding="utf-8")
+    serve = process("serve")
+    _, errors = serve.communicate(timeout=60)
+    assert serve.returncode == 1
+    assert errors == f"raysight: can't write the home {tmp_path / 'home'}: Not a directory\n"
