@@ -5,7 +5,7 @@ Loading, with its one-line errors, stands in `service.configuration`.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any
@@ -113,6 +113,8 @@ class SwitchSettings(_Model):
     def _someone(self) -> SwitchSettings:
         if self.mode is Mode.DELIVER and not (self.responsible.strip() and self.since):
             raise ValueError("mode deliver needs 'responsible' (who decided) and 'since' (a date)")
+        if self.since is not None and self.since > date.today() + timedelta(days=1):
+            raise ValueError("'since' lies in the future; nothing waits for it: use mode hold until then")
         return self
 
 

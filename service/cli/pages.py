@@ -22,6 +22,7 @@ from service.status.records import (
 )
 
 ENDING = 24  # characters of a shortened UID
+CONFLICTS_SHOWN = 5
 
 
 def overview_page(
@@ -113,7 +114,7 @@ def study_page(study: StudyStatus, zone: tzinfo) -> RenderableType:
                 "Complete": evidence,
                 "Waits for": study.waiting_for,
                 "Asked": when(study.asked_at, zone) if study.asked_at else "",
-                "Conflicts": "\n".join(study.conflicting_instances),
+                "Conflicts": _first(study.conflicting_instances),
             }
         )
     ]
@@ -139,7 +140,7 @@ def reading_page(reading: PipelineStatus, zone: tzinfo) -> RenderableType:
         facts(
             {
                 "Answer": answer,
-                "Why": f"{reading.reason_kind}: {reading.reason}" if reading.reason else "",
+                "Why": ": ".join(part for part in (reading.reason_kind, reading.reason) if part),
                 "Model": f"{reading.model_name} {reading.model_version}",
                 "Series": reading.series_instance_uid or "",
                 "Ended": when(reading.finished_at, zone) if reading.finished_at else began,
@@ -197,6 +198,12 @@ def spool(stored: InstanceCounts) -> str:
         "released": stored.released,
     }
     return "; ".join([text, *(f"{number:,} {what}" for what, number in odd.items() if number)])
+
+
+def _first(uids: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(uids) - CONFLICTS_SHOWN
+    return "\n".join([*uids[:CONFLICTS_SHOWN], *([f"and {more} more (--json lists all)"] if more > 0 else [])])
 
 
 def when(time: datetime | None, zone: tzinfo) -> str:

@@ -107,10 +107,10 @@ def _destination(
 
 
 def holds(settings: Settings) -> tuple[Hold, ...]:
-    """Every pipeline that a destination does not get."""
+    """Every pipeline whose results are kept back from a destination that names it."""
     return tuple(
         Hold(pipeline, destination.name)
         for destination in settings.destinations
-        for pipeline in settings.pipelines
-        if pipeline not in destination.pipelines or destination.pipelines[pipeline].mode is Mode.HOLD
+        for pipeline, switch in destination.pipelines.items()
+        if switch.mode is Mode.HOLD
     )

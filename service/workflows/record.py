@@ -121,17 +121,19 @@ def finish(
     if not request.reports(reading.reason):
         return
     profiles = {d.name: profile_of(d).name for d in settings.destinations if request.pipeline in d.pipelines}
-    create_deliveries(
-        connection,
-        key=request.key,
-        study_instance_uid=request.study_instance_uid,
-        pipeline=request.pipeline,
-        profiles=profiles,
-        now=now,
-    )
+    d = tables.deliveries
+    # once for each reading: a destination that was added since doesn't get what was read before
+    if connection.execute(select(d.c.id).where(d.c.key == request.key).limit(1)).one_or_none() is None:
+        create_deliveries(
+            connection,
+            key=request.key,
+            study_instance_uid=request.study_instance_uid,
+            pipeline=request.pipeline,
+            profiles=profiles,
+            now=now,
+        )
     for destination, profile in profiles.items():
         if problem := manifests[profile].problem:
-            d = tables.deliveries
             connection.execute(
                 update(d)
                 .where(d.c.key == request.key, d.c.destination == destination)
