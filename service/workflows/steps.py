@@ -172,8 +172,10 @@ class Reader:
         """The slices that the picture shows: of each finding, else the middle one: it is seen what was read."""
         if reading.status is not ReadingStatus.READ or not isinstance(request.answer, Selection):
             return {}
-        wanted = {f.key_slice for f in reading.findings} or {len(reading.sop_instance_uids) // 2}
-        return decode_slices(request.answer.series[0], sorted(wanted), self.path_of)
+        series = request.answer.series[0]
+        middle = sum(len(instance.frames) for instance in series.instances) // 2
+        wanted = {f.key_slice for f in reading.findings} or {middle}
+        return decode_slices(series, sorted(wanted), self.path_of)
 
     def _predecessor(self, request: ReadingRequest, profile: ObjectProfile) -> PredecessorReference | None:
         """The latest earlier report in this profile."""
