@@ -8,12 +8,16 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from imaging.errors import UsageError
 from service.database.engine import insert_ignore
-from service.database.tables import audit, deliveries, stops, studies
+from service.database.tables import audit, deliveries, instances, stops, studies
 from service.delivery.queue import find_delivery, unpark
 from service.settings import Settings
 from service.workflows.record import profile_of, rewrite
 
 WHO_LENGTH = 80
+
+
+class NothingLeftError(UsageError):
+    """What is asked for needs images, and they were released."""
 
 
 def ask(engine: Engine, uid: str, who: str) -> None:
@@ -23,9 +27,16 @@ def ask(engine: Engine, uid: str, who: str) -> None:
     ------
     UsageError
         The study isn't known.
+    NothingLeftError
+        All its images were released.
     """
     now = datetime.now(UTC)
+    i = instances
     with engine.begin() as connection:
+        images = select(i.c.released_at).where(i.c.study_instance_uid == uid, i.c.is_image)
+        released = connection.execute(images).scalars().all()
+        if released and all(released):
+            raise NothingLeftError(f"the images of {uid} were released; send the study again, then ask")
         asked = update(studies).where(studies.c.study_instance_uid == uid).values(asked_at=now, check_at=now)
         if connection.execute(asked).rowcount == 0:
             raise UsageError(f"there is no study {uid} here")

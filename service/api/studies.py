@@ -69,12 +69,14 @@ def studies_router(configuration: Configuration, engine: Engine) -> APIRouter:
         status_code=202,
         summary="Have a study read now",
         description="Counts the study as complete at once (evidence: asked). From this machine only.",
-        responses=examples.of(examples.ASKED, 202) | described(403, 404, 422, 503),
+        responses=examples.of(examples.ASKED, 202) | described(403, 404, 409, 422, 503),
     )
     def _ask(study_instance_uid: UID, request: Request) -> Asked:
         _local_only(request)
         try:
             actions.ask(engine, study_instance_uid, f"api {request.client.host if request.client else ''}")
+        except actions.NothingLeftError as error:
+            raise HTTPException(409, str(error)) from None
         except UsageError:
             raise not_found(f"study {study_instance_uid}") from None
         return Asked(study_instance_uid=study_instance_uid, asked_at=datetime.now(UTC))

@@ -151,6 +151,14 @@ def test_asking_marks_the_study_and_stands_in_the_audit(client: Client, hands: A
     assert (row["who"], row["action"], row["subject"]) == ("api 127.0.0.1", "ask", UID)
 
 
+def test_asking_for_images_that_were_released_is_refused(client: Client, hands: Any) -> None:
+    uid = hands.study()
+    hands.instance(uid, released_at=hands.noon)
+    problem = is_problem(client.post(f"/v1/studies/{uid}/ask"), 409)
+    assert "send the study again" in problem["detail"]
+    assert hands.rows(tables.studies)[0]["asked_at"] is None
+
+
 @pytest.mark.parametrize(
     ("address", "headers"),
     [("10.1.2.3", {}), ("not-an-address", {}), ("127.0.0.1", {"origin": "https://elsewhere.example"})],
