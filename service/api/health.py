@@ -13,7 +13,6 @@ from service.configuration import Configuration
 from service.database.engine import reading
 from service.database.tables import studies
 from service.metrics import exposition
-from service.roles import RECEIVER, role_alive
 from service.status.overview import free_megabytes, roles
 
 
@@ -78,11 +77,8 @@ def check_all(configuration: Configuration, engine: Engine) -> list[Check]:
     found = [_database(engine)]
     for role in roles(configuration.settings, configuration.home):
         if role.name != "api":
-            detail = "runs" if role.alive else "does not run; start it with `raysight serve`"
+            detail = "runs" if role.alive else "does not run; `raysight serve` runs all of them"
             found.append(Check(name=role.name, ok=role.alive, detail=detail))
-    receives = role_alive(configuration.home.root, RECEIVER)
-    detail = "runs" if receives else "does not run; the node starts it again"
-    found.append(Check(name=RECEIVER, ok=receives, detail=detail))
     free = free_megabytes(configuration.home.root)
     needed = configuration.settings.node.limits.free_mb
     enough = f"{free} MB free; below {needed} MB (node.limits.free_mb) studies are refused"

@@ -37,8 +37,9 @@ def overview(engine: Engine, settings: Settings, home: Home) -> Overview:
 
 
 def roles(settings: Settings, home: Home) -> tuple[Role, ...]:
-    """The processes of this home: node, the worker's slot, api."""
-    return tuple(Role(name, role_alive(home.root, name)) for name in ("node", settings.worker.slot, "api"))
+    """The processes of this home: node and its receiver, the worker's slot, api."""
+    names = ("node", "receiver", settings.worker.slot, "api")
+    return tuple(Role(name, role_alive(home.root, name)) for name in names)
 
 
 def free_megabytes(folder: Path) -> int:

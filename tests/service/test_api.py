@@ -211,7 +211,7 @@ def test_a_broken_database_is_a_problem(client: Client, hands: Any) -> None:
 def test_readiness_names_what_is_missing(client: Client, configured: Any, hands: Any) -> None:
     home = configured.home.root
     body = is_problem(client.get("/readyz"), 503)
-    assert [c["name"] for c in body["checks"] if not c["ok"]] == ["node", "worker-0", "receiver"]
+    assert [c["name"] for c in body["checks"] if not c["ok"]] == ["node", "receiver", "worker-0"]
     with ExitStack() as alive:
         alive.enter_context(hold_role(home, "node", "1"))
         assert "worker-0: does not run" in is_problem(client.get("/readyz"), 503)["detail"]

@@ -186,7 +186,12 @@ def test_the_overview(hands: Any, configured: Any) -> None:
     hands.stop("other")
     with hold_role(configured.home.root, "node", "1"):
         found = overview(hands.engine, configured.settings, configured.home)
-    assert {r.name: r.alive for r in found.roles} == {"node": True, "worker-0": False, "api": False}
+    assert {r.name: r.alive for r in found.roles} == {
+        "node": True,
+        "receiver": False,
+        "worker-0": False,
+        "api": False,
+    }
     assert found.readings == {"lung_nodule": {"read": 1}, "other": {"failed": 1}}
     pacs, research, old = found.destinations
     assert (pacs.name, pacs.address, pacs.by_state) == (
