@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -50,6 +51,11 @@ def raysight(folders: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, logging_
     return run
 
 
+def _hear_interrupts() -> None:
+    """A test run in the background ignores SIGINT, and its children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def process(folders: tuple[str, ...]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start commands as processes of their own; what still runs at the end is killed."""
@@ -62,6 +68,7 @@ def process(folders: tuple[str, ...]) -> Iterator[Callable[..., subprocess.Popen
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "COLUMNS": "100", "PYTHONUNBUFFERED": "1"},
+            preexec_fn=_hear_interrupts,
         )
         started.append(one)
         return one
