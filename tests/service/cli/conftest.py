@@ -68,7 +68,7 @@ def process(folders: tuple[str, ...]) -> Iterator[Callable[..., subprocess.Popen
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "COLUMNS": "100", "PYTHONUNBUFFERED": "1"},
-            preexec_fn=_hear_interrupts,
+            preexec_fn=_hear_interrupts,  # noqa: PLW1509  single-threaded here
         )
         started.append(one)
         return one
