@@ -17,7 +17,7 @@ from imaging.errors import StorageError
 
 @pytest.fixture(params=["local", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]:
-    yield LocalBlobStore(tmp_path / "new" / "root") if request.param == "local" else MemoryBlobStore()
+    yield LocalBlobStore(tmp_path / "new" / "store") if request.param == "local" else MemoryBlobStore()
 
 
 def test_first_written_wins(store: BlobStore) -> None:
@@ -77,7 +77,7 @@ def test_an_accepted_name_stays_below_the_root(name: str) -> None:
         check_name(name)
     except ValueError:
         return
-    assert os.path.normpath(f"/root/{name}") == f"/root/{name}"
+    assert os.path.normpath(f"/base/{name}") == f"/base/{name}"
     assert name.startswith(".") is False
 
 
@@ -119,15 +119,15 @@ def test_every_new_folder_is_fsynced_with_its_parents(tmp_path: Path, monkeypatc
         fsync(handle)
 
     monkeypatch.setattr("os.fsync", note)
-    store = LocalBlobStore(tmp_path / "new" / "root")
-    assert synced == ["new/root", "new", "."]
+    store = LocalBlobStore(tmp_path / "new" / "store")
+    assert synced == ["new/store", "new", "."]
     synced.clear()
     store.put("study/a", b"1")
-    assert synced[0].startswith("new/root/.incoming/")
-    assert synced[1:] == ["new/root", "new/root/study"]
+    assert synced[0].startswith("new/store/.incoming/")
+    assert synced[1:] == ["new/store", "new/store/study"]
     synced.clear()
     store.put("study/b", b"2")
-    assert synced[1:] == ["new/root/study"]
+    assert synced[1:] == ["new/store/study"]
     synced.clear()
-    LocalBlobStore(tmp_path / "new" / "root").put("study/a", b"3")  # nobody knows whether its maker came to the end
-    assert synced[2:] == ["new/root", "new/root/study"]
+    LocalBlobStore(tmp_path / "new" / "store").put("study/a", b"3")  # nobody knows whether its maker came to the end
+    assert synced[2:] == ["new/store", "new/store/study"]
