@@ -14,7 +14,8 @@ from tests.integration.kills import Rounds
 from tests.integration.orthanc import Orthanc
 from tests.integration.raysight import Raysight, deliver_to
 
-SHORT_SEED, LONG_SEED = 20261124, 7
+SHORT_SEED = 20261124
+LONG_SEED = int(os.environ.get("RAYSIGHT_KILL_SEED", "7"))
 
 
 @pytest.fixture
