@@ -39,8 +39,8 @@ class Completeness:
     ----------
     open_associations
         How many associations an AE title has open with us now.
-    listening_since
-        Since when peers can reach us without a break; None while they can't.
+    silent_since
+        Since when an AE title could have sent and was not connected; None while nobody can reach us.
     counts
         What sources answered, by study; lost with the process, and asked again.
     """
@@ -49,7 +49,7 @@ class Completeness:
     settings: Settings
     planner: Planner
     open_associations: Callable[[str], int]
-    listening_since: Callable[[], datetime | None]
+    silent_since: Callable[[str], datetime | None]
     counts: dict[str, list[Count]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -76,8 +76,8 @@ class Completeness:
 
     def _judge(self, row: Row[tuple[object, ...]]) -> bool:
         uid = row.study_instance_uid
-        listening = self.listening_since()
-        if listening is None and row.asked_at is None:
+        silent = self.silent_since(row.source_ae)
+        if silent is None and row.asked_at is None:
             self._wait(row, datetime.now(UTC) + RETRY_UNHEARD, "the receiver starts again")
             return False
         study = self.planner.study(uid)
@@ -86,8 +86,8 @@ class Completeness:
             self._ask_source(row.source_ae, study, chosen)
         arrival = Arrival(
             study_instance_uid=uid,
-            # while nobody could send, silence says nothing
-            last_received_at=max(row.last_received_at, listening or row.last_received_at),
+            # while nobody could send, or an association stood still, silence says nothing
+            last_received_at=max(row.last_received_at, silent or row.last_received_at),
             source_ae=row.source_ae,
             open_associations=self.open_associations(row.source_ae),
             asked_at=row.asked_at,

@@ -99,9 +99,7 @@ def run_node(configuration: Configuration) -> None:
         planner = Planner(database, ResultStore(results), journal, configuration.pipelines, version)
         node = Node(
             indexer=Indexer(database, home.log, spool, partial(apply_commitment, on_event=on_event)),
-            completeness=Completeness(
-                database, settings, planner, receiver.open_associations, receiver.listening_since
-            ),
+            completeness=Completeness(database, settings, planner, receiver.open_associations, receiver.silent_since),
             planner=planner,
             delivery=delivery,
             release=lambda: release_images(database, spool, home.spool, settings.retention),

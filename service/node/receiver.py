@@ -71,6 +71,7 @@ class Receiver:
         self._problem = ""
         self._associations: Mapping[str, int] = {}
         self._listening_since: datetime | None = None
+        self._left_at: dict[str, datetime] = {}
         self._settled = threading.Event()
         self._stopping = threading.Event()
         # the kernel ends a receiver with the thread that started it: this one lives as long as the node
@@ -101,9 +102,10 @@ class Receiver:
             process.kill()
             self._keeper.join()
 
-    def listening_since(self) -> datetime | None:
-        """Since when peers can reach it without a break; None while it doesn't listen."""
-        return self._listening_since
+    def silent_since(self, calling_ae: str) -> datetime | None:
+        """Since when an AE title could have sent and was not connected; None while the receiver doesn't listen."""
+        since = self._listening_since
+        return None if since is None else max(since, self._left_at.get(calling_ae, since))
 
     def open_associations(self, calling_ae: str) -> int:
         """How many associations an AE title has open; none when the receiver doesn't run."""
@@ -134,7 +136,10 @@ class Receiver:
                 said: dict[str, Any] = json.loads(line)
             except ValueError:
                 continue  # it was killed in the middle of a line
-            self._associations = said.get("associations", {})
+            now = said.get("associations", {})
+            for left in self._associations.keys() - now.keys():
+                self._left_at[left] = datetime.now(UTC)
+            self._associations = now
             self._problem = said.get("problem", "")
             if "port" in said:
                 self._port = said["port"]
