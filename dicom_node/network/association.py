@@ -15,6 +15,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from dicom_node.network.peers import RemoteAE
+from dicom_node.network.sockets import Checkpoint
 from dicom_node.network.transport import Entity, mute
 from dicom_node.objects.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from imaging.errors import PeerError, PeerRefusal
@@ -103,5 +104,6 @@ def _why_not(remote: RemoteAE, assoc: Association) -> PeerError:
 
 def _tune(event: evt.Event) -> None:
     """Small last segments must not wait for an acknowledgement; debug formatting costs more than the sending."""
+    event.assoc._reactor_checkpoint = Checkpoint(event.assoc)
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     mute(event.assoc)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
 _MAX_NEGOTIATION_BYTES = 1 << 20
@@ -96,17 +97,48 @@ class DatasetSink(Protocol):
         ...
 
 
-class Pace(threading.Event):
-    """The checkpoint that pynetdicom's association thread passes before each look at its queues, a thousand a second.
+class Checkpoint(threading.Event):
+    """Where pynetdicom's association thread waits while another thread asks the peer something.
 
-    Here it waits in front of it until there is something to see, and looks by itself only now and then (its timeouts
-    are seconds).
+    pynetdicom's own is a plain event, and whether the thread stands there is written down a moment after it has left:
+    who asks in that moment has the answer taken away, and waits for it until a time-out.
+
+    Parameters
+    ----------
+    assoc
+        The association whose checkpoint this is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, assoc: Association) -> None:
         super().__init__()
-        self._work = threading.Event()
+        self._assoc = assoc
+        self._leaving = threading.Lock()
         self.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the checkpoint is open; having left it is written down before it can be closed again."""
+        while super().wait(timeout):
+            with self._leaving:
+                if self.is_set():
+                    self._assoc._is_paused = False
+                    return True
+        return False
+
+    def clear(self) -> None:
+        """Close it: from here on the association says truly whether its thread stands in front of it."""
+        with self._leaving:
+            super().clear()
+
+
+class Pace(Checkpoint):
+    """A checkpoint passed when there is something to see; pynetdicom's thread looks a thousand times a second.
+
+    It still looks by itself now and then (its timeouts are seconds).
+    """
+
+    def __init__(self, assoc: Association) -> None:
+        self._work = threading.Event()
+        super().__init__(assoc)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Nap, then wait until the checkpoint is open."""

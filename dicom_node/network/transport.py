@@ -186,7 +186,7 @@ def request_handler(open_incoming: OpenIncoming, pdu: int, idle_seconds: float) 
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             assoc = super()._create_association()
             assoc.dimse = SpoolingDIMSE(assoc, open_incoming)
-            assoc._reactor_checkpoint = pace = Pace()
+            assoc._reactor_checkpoint = pace = Pace(assoc)
 
             def look() -> None:
                 if assoc.dul.to_user_queue.qsize() or assoc.dimse.msg_queue.qsize():

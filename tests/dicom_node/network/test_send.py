@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, generate_uid
 from pynetdicom import AllStoragePresentationContexts
+from pynetdicom.dimse import DIMSEServiceProvider
 
 from dicom_node.network.archive import FakeArchive
 from dicom_node.network.store import StoreOutcome, send_files
@@ -94,3 +98,25 @@ def test_nothing_to_send_opens_nothing(archive: FakeArchive) -> None:
     remote = archive.remote
     archive.stop()
     assert send_files(remote, "RAYSIGHT", []) == []
+
+
+def test_answers_reach_who_asked_even_when_threads_are_slow(
+    archive: FakeArchive, make_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A busy machine may halt a thread after any step: the association's after each wait, the asker's once it asked.
+    wait, get_msg = threading.Event.wait, DIMSEServiceProvider.get_msg
+
+    def slow_wait(event: threading.Event, timeout: float | None = None) -> bool:
+        ended = wait(event, timeout)
+        time.sleep(0.1)
+        return ended
+
+    def late_look(provider: DIMSEServiceProvider, block: bool = False) -> Any:
+        time.sleep(0.3 if block else 0)
+        return get_msg(provider, block)
+
+    monkeypatch.setattr(threading.Event, "wait", slow_wait)
+    monkeypatch.setattr(DIMSEServiceProvider, "get_msg", late_look)
+    remote = replace(archive.remote, answer_seconds=2)
+    outcomes = send_files(remote, "RAYSIGHT", [make_file() for _ in range(4)])
+    assert [outcome.status for outcome in outcomes] == [0x0000] * 4
