@@ -1,0 +1,73 @@
+"""What an evaluation found: scores by case, figures with intervals, subgroups, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from models.provenance import Digest, Version
+from models.spec import Name
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CaseScores(_Part):
+    """One case. ``failure`` says in words why a score is missing or the case counts as failed; empty else."""
+
+    case: str
+    subject: str
+    scores: Mapping[str, float | None] = Field(description="By metric, such as dice_anterior or hd95_posterior.")
+    groups: Mapping[str, str] = Field({}, description="By criterion (vendor, spacing, size), the group it stands in.")
+    failure: str = ""
+
+
+class Figure(_Part):
+    """A mean over cases with its bootstrap interval by subject; None where no case had the score."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    cases: int
+    subjects: int
+
+
+class Subgroup(_Part):
+    """Figures of the cases in one group."""
+
+    criterion: str
+    group: str
+    subjects: int
+    figures: Mapping[str, Figure]
+
+
+class Baseline(_Part):
+    """The simplest way to the same answer, on the same cases."""
+
+    name: str = Field(description="In words: what it does.")
+    cases: tuple[CaseScores, ...]
+    figures: Mapping[str, Figure]
+
+
+class Report(_Part):
+    """One version on one set of cases."""
+
+    model: Name
+    version: Version | None = Field(description="Null for a run that has none, and for pooled folds.")
+    sha256: Digest | None = Field(description="Of model.onnx; null for pooled folds.")
+    run: str | None
+    data: Literal["test", "gate", "validation", "cv", "folder"]
+    cohort: Digest | None = Field(description="Digest of the cohort; null for a folder.")
+    files: Digest = Field(description="Over the sha256 of every file that was read, in order of case.")
+    confidence: float = Field(0.95, description="Of the intervals.")
+    resamples: int
+    cases: tuple[CaseScores, ...]
+    figures: Mapping[str, Figure]
+    subgroups: tuple[Subgroup, ...]
+    baseline: Baseline | None
+    provider: str = Field(description="What computed, such as CPUExecutionProvider.")
+    seconds_per_case: float
+    created: AwareDatetime

@@ -1,0 +1,1 @@
+"""The gate: from evidence, which version may read next."""

@@ -1,0 +1,53 @@
+"""Where the training line keeps its things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.store import SHIPPED, ModelStore
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of an installation.
+
+    Parameters
+    ----------
+    home
+        `$RAYSIGHT_HOME`.
+    mlruns
+        MLflow's database and artifacts.
+    """
+
+    home: Path
+    mlruns: Path = Path("mlruns")
+
+    @property
+    def runs(self) -> Path:
+        """One folder per run."""
+        return self.home / "runs"
+
+    @property
+    def cohorts(self) -> Path:
+        """The manifests."""
+        return self.home / "cohorts"
+
+    @property
+    def candidates(self) -> Path:
+        """Versions that no gate has let through, laid out as a model store's folder."""
+        return self.home / "candidates"
+
+    @property
+    def store(self) -> ModelStore:
+        """What serves reads from: the installation's own models, then the shipped ones."""
+        return ModelStore.of_home(self.home)
+
+    @property
+    def all_versions(self) -> ModelStore:
+        """Candidates too; publishing into it makes a candidate."""
+        return ModelStore((self.candidates, self.home / "models", SHIPPED))
+
+    def next_version(self, model: str) -> str:
+        """The number that the next candidate of ``model`` gets."""
+        return str(max((int(v) for v in self.all_versions.versions(model)), default=0) + 1)
