@@ -1,0 +1,58 @@
+"""`model.onnx` and `parity.json` of a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from imaging.errors import ExportError
+from training.cases import CaseFiles
+from training.export.network import load_network
+from training.export.onnx_file import to_onnx
+from training.export.parity import Parity, check_parity, real_inputs
+from training.runs.record import RunRecord, read_record, write_record
+
+MODEL, PARITY = "model.onnx", "parity.json"
+
+
+def export_run(folder: Path, cases: Sequence[CaseFiles]) -> RunRecord:
+    """Export the best epoch of the run in ``folder``, and prove that the file computes the same.
+
+    Writes `model.onnx`, `parity.json`, and the file's digest into `run.json`.
+
+    Parameters
+    ----------
+    cases
+        Real inputs for the comparison: the cases that the run was validated on.
+
+    Raises
+    ------
+    ExportError
+        The weights don't fit, torch can't express the network, or the file computes something else (it is then
+        kept as `model.refused.onnx`).
+    """
+    record, network = read_record(folder), load_network(folder)
+    content = to_onnx(network, record.spec)
+    draft = folder / "model.refused.onnx"
+    draft.write_bytes(content)
+    parity = check_parity(draft, network, real_inputs(cases, record.spec), record.spec)
+    (folder / PARITY).write_text(parity.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if not parity.passed:
+        raise ExportError(f"{draft} doesn't compute what the network does: {parity.words}")
+    draft.replace(folder / MODEL)
+    after = record.model_copy(update={"onnx_sha256": hashlib.sha256(content).hexdigest()})
+    write_record(folder, after)
+    return after
+
+
+def parity_with_run(folder: Path, path: Path, cases: Sequence[CaseFiles]) -> Parity:
+    """The ONNX file at ``path`` against the network of the run in ``folder``, on ``cases``."""
+    record = read_record(folder)
+    return check_parity(path, load_network(folder), real_inputs(cases, record.spec), record.spec)
+
+
+def read_parity(folder: Path) -> Parity | None:
+    """What `export_run` found; None when the run wasn't exported."""
+    path = folder / PARITY
+    return Parity.model_validate_json(path.read_bytes()) if path.is_file() else None
