@@ -10,6 +10,7 @@ RaysightError
 │   └── PeerRefusal        the peer answered and said no (its status and comment)
 ├── StorageError           the spool or the results can't be written (disk full, permissions)
 ├── CohortError            a cohort can't be built, read or used (the reasons: training.cohort.CohortRefusal)
+├── TrainingError          a run can't go on: says what to change
 ├── ExportError            a trained network can't be exported, or its ONNX file computes something else
 └── EngineError            the inference engine can't serve a model (try again later)
     └── InferenceCancelled the caller withdrew while the model ran
@@ -82,6 +83,10 @@ class StorageError(RaysightError):
 
 class CohortError(RaysightError):
     """A cohort can't be built, read or used."""
+
+
+class TrainingError(RaysightError):
+    """A run can't go on. The message says what to change in its configuration."""
 
 
 class ExportError(RaysightError):
