@@ -41,6 +41,13 @@ RUNTIME_ERRORS = (
 )
 
 
+# y = x, one number, as an ONNX file: opset 17, IR 8
+_IDENTITY = (
+    b'\x08\x08:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x02\x10\x11"
+)
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """How models are run. None of it is part of a reading's key.
@@ -72,6 +79,10 @@ class EngineOptions:
         # an exhaustive search takes minutes at the first patch; TF32 would round what parity is checked on
         options = {"device_id": str(self.device), "cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
         return "CUDAExecutionProvider", options
+
+    def check(self) -> None:
+        """EngineError when the provider isn't there: it is told by a session, not by what was compiled in."""
+        self.make(_IDENTITY)
 
     def make(self, content: bytes) -> onnxruntime.InferenceSession:
         """A session of a model file's bytes; EngineError when the provider isn't there or refuses the model."""
@@ -129,6 +140,11 @@ class Session:
         except RUNTIME_ERRORS as error:
             raise EngineError(f"{self.label} failed: {_line(error)}") from error
         return dict(zip(self._outputs, values, strict=True))
+
+    @property
+    def provider(self) -> str:
+        """What computes, such as CPUExecutionProvider."""
+        return str(self._session.get_providers()[0])
 
     def runner(self) -> BoundRunner:
         """Buffers of one's own for many runs."""

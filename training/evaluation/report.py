@@ -15,6 +15,15 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Metric(_Part):
+    """What a score means."""
+
+    name: str = Field(description="Key in scores and figures, such as dice_anterior.")
+    title: str = Field(description="For people, such as Dice, anterior.")
+    unit: str = Field("", description="Empty for a share.")
+    higher_is_better: bool = True
+
+
 class CaseScores(_Part):
     """One case. ``failure`` says in words why a score is missing or the case counts as failed; empty else."""
 
@@ -64,6 +73,7 @@ class Report(_Part):
     files: Digest = Field(description="Over the sha256 of every file that was read, in order of case.")
     confidence: float = Field(0.95, description="Of the intervals.")
     resamples: int
+    metrics: tuple[Metric, ...] = Field((), description="What the scores mean, in the order of the tables.")
     cases: tuple[CaseScores, ...]
     figures: Mapping[str, Figure]
     subgroups: tuple[Subgroup, ...]
@@ -71,3 +81,8 @@ class Report(_Part):
     provider: str = Field(description="What computed, such as CPUExecutionProvider.")
     seconds_per_case: float
     created: AwareDatetime
+
+    @property
+    def failures(self) -> tuple[CaseScores, ...]:
+        """The cases that failed."""
+        return tuple(c for c in self.cases if c.failure)

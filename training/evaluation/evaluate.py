@@ -1,0 +1,222 @@
+"""A version's report: answered by the engine that serves, scored against the truth, beside the simplest baseline."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from imaging.errors import EngineError, ImageError
+from imaging.pipeline import OpenModel
+from inference.engine import OnnxEngine
+from models.spec import ModelSpec, VolumeInput
+from models.store import ReleasedModel
+from training.cases import CaseFiles, LabelledVolume, of_members
+from training.cohort import Cohort, Split, Use, require
+from training.evaluation.baseline import PositionPrior
+from training.evaluation.bootstrap import figures
+from training.evaluation.evaluator import Evaluator, evaluator_for
+from training.evaluation.pictures import draw_case
+from training.evaluation.report import Baseline, CaseScores, Metric, Report, Subgroup
+from training.evaluation.settings import EvaluationSettings
+
+Data = Literal["test", "gate", "validation", "cv", "folder"]
+Tell = Callable[[str, float], None]
+"""Told what is being done, and which share (0..1) of the whole is done."""
+
+
+class ReportSink(Protocol):
+    """Where reports are also kept, such as MLflow."""
+
+    def report(self, report: Report) -> None: ...
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where pictures of cases go.
+
+    Parameters
+    ----------
+    every
+        All cases; else the failed ones only.
+    """
+
+    folder: Path
+    every: bool = False
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Cases as a model answered them, and as the baseline did (empty where there is none)."""
+
+    model: tuple[CaseScores, ...]
+    baseline: tuple[CaseScores, ...]
+    seconds: float
+
+
+def evaluate(
+    model: ReleasedModel,
+    engine: OnnxEngine,
+    cases: Sequence[CaseFiles],
+    *,
+    data: Data,
+    cohort: str | None = None,
+    prior: PositionPrior | None = None,
+    settings: EvaluationSettings | None = None,
+    pictures: Pictures | None = None,
+    tell: Tell | None = None,
+) -> Report:
+    """One version on some cases.
+
+    Parameters
+    ----------
+    engine
+        Of a store that has the version.
+    cases
+        Each file is checked against its digest as it is read.
+    data
+        What the cases are.
+    cohort
+        Digest of the cohort they are of; None for a folder.
+    prior
+        The baseline; without it the report has none, and no groups by size.
+
+    Raises
+    ------
+    EngineError
+        The version can't be run, or isn't the one that was given.
+    CohortError
+        A case was changed, can't be read, or holds labels that the model doesn't know.
+    UsageError
+        The model's task can't be evaluated.
+    """
+    chosen = settings or EvaluationSettings()
+    opened = engine.open(model.name, model.version)
+    if opened.identity != model.identity:
+        raise EngineError(f"{model.name} {model.version} was replaced since it was chosen; evaluate it again")
+    evaluator = evaluator_for(model.spec, chosen)
+    scored = score_cases(opened, evaluator, model.spec, cases, prior=prior, pictures=pictures, tell=tell)
+    run = model.provenance.lineage.get("run")
+    return make_report(
+        scored,
+        evaluator.metrics,
+        chosen,
+        model=model.name,
+        version=model.version,
+        sha256=model.sha256,
+        run=run.get("run") if isinstance(run, dict) else None,
+        data=data,
+        cohort=cohort,
+        files=files_digest(cases),
+        baseline_name=prior.words if prior else "",
+        provider=opened.session.provider,
+    )
+
+
+def cases_of(cohort: Cohort, split: Split, data: Path) -> tuple[CaseFiles, ...]:
+    """The cases of a split; CohortRefusal when the cohort may not (any more) be used to evaluate."""
+    require(cohort, Use.EVALUATE)
+    return of_members(cohort.only(split), data)
+
+
+def score_cases(
+    model: OpenModel,
+    evaluator: Evaluator,
+    spec: ModelSpec,
+    cases: Sequence[CaseFiles],
+    *,
+    prior: PositionPrior | None = None,
+    pictures: Pictures | None = None,
+    tell: Tell | None = None,
+) -> Scored:
+    """Answer and score one case after the other; only one is in memory."""
+    ours, base, seconds = [], [], 0.0
+    for done, files in enumerate(cases):
+        if tell:
+            tell(files.case, done / len(cases))
+        case = files.load()
+        began = time.perf_counter()
+        try:
+            answer = evaluator.answer(model, case)
+        except ImageError as error:
+            answer = None
+            scores = _unread(case, evaluator, str(error))
+        seconds += time.perf_counter() - began
+        if answer is not None:
+            scores = evaluator.score(case, answer)
+        if prior and isinstance(spec.input, VolumeInput):
+            scores = prior.with_size(scores, case)
+            base.append(evaluator.score(case, prior.answer(case.geometry, spec.input)))
+        if pictures and answer is not None and (pictures.every or scores.failure):
+            _draw(pictures.folder, case, answer, scores, spec)
+        ours.append(scores)
+    if tell:
+        tell("done", 1.0)
+    return Scored(tuple(ours), tuple(base), seconds / max(1, len(cases)))
+
+
+def make_report(
+    scored: Scored,
+    metrics: Sequence[Metric],
+    settings: EvaluationSettings,
+    *,
+    baseline_name: str,
+    **known: Any,
+) -> Report:
+    """Figures, subgroups and baseline of what was scored; ``known`` are the report's other fields."""
+    names = [metric.name for metric in metrics]
+
+    def sums(cases: Sequence[CaseScores]) -> Any:
+        return figures(cases, names, confidence=settings.confidence, resamples=settings.resamples, seed=settings.seed)
+
+    baseline = Baseline(name=baseline_name, cases=scored.baseline, figures=sums(scored.baseline))
+    return Report(
+        **known,
+        confidence=settings.confidence,
+        resamples=settings.resamples,
+        metrics=tuple(metrics),
+        cases=scored.model,
+        figures=sums(scored.model),
+        subgroups=tuple(
+            Subgroup(criterion=criterion, group=group, subjects=len({c.subject for c in cases}), figures=sums(cases))
+            for criterion, group, cases in _groups(scored.model)
+        ),
+        baseline=baseline if scored.baseline else None,
+        seconds_per_case=round(scored.seconds, 4),
+        created=datetime.now(UTC).replace(microsecond=0),
+    )
+
+
+def files_digest(cases: Sequence[CaseFiles]) -> str:
+    """Over the sha256 of every image and label, in order of case."""
+    digests = [digest for case in sorted(cases, key=lambda c: c.case) for digest in case.digests]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _groups(cases: Sequence[CaseScores]) -> list[tuple[str, str, list[CaseScores]]]:
+    """Criterion, group, cases; a criterion that tells nobody apart is left out."""
+    found: dict[str, dict[str, list[CaseScores]]] = {}
+    for case in cases:
+        for criterion, group in case.groups.items():
+            found.setdefault(criterion, {}).setdefault(group, []).append(case)
+    return [
+        (criterion, group, groups[group])
+        for criterion, groups in found.items()
+        if len(groups) > 1
+        for group in sorted(groups)
+    ]
+
+
+def _unread(case: LabelledVolume, evaluator: Evaluator, why: str) -> CaseScores:
+    nothing = {metric.name: None for metric in evaluator.metrics}
+    return CaseScores(case=case.case, subject=case.subject, scores=nothing, failure=f"not read: {why}")
+
+
+def _draw(folder: Path, case: LabelledVolume, answer: Any, scores: CaseScores, spec: ModelSpec) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    dices = [f"{label.name} {scores.scores[f'dice_{label.name}']:.2f}" for label in spec.output.labels]
+    draw_case(case, answer, folder / f"{case.case}.png", f"{case.case}: Dice {', '.join(dices)}")
