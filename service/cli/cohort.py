@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.app import SAID_NO, Group, app
-from service.cli.context import Json, Who, who
+from service.cli.context import Json, Who, configuration_file, data_folder, who
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,12 +51,12 @@ def build(
     from service.cli.text import console, print_json
     from training.cohort import CohortRefusal, build_cohort, diff, load_description
 
-    description, pinned = load_description(_description(name))
+    description, pinned = load_description(configuration_file("cohorts", name))
     shelf = _shelf(out)
     before = shelf.latest(description.name)
     try:
         with _progress() as tell:
-            made = build_cohort(description, _data(data), pinned=pinned, on_progress=tell)
+            made = build_cohort(description, data_folder(data), pinned=pinned, on_progress=tell)
     except CohortRefusal as refusal:
         _tell_refusals(f"The cohort {name} is refused", refusal.refusals, json=json)
         raise typer.Exit(SAID_NO) from None
@@ -99,7 +98,7 @@ def verify(reference: Reference, data: Data = None, out: Out = None, json: Json 
 
     found = _shelf(out).load(reference)
     with _progress() as tell:
-        result = hash_again(found, _data(data), tell)
+        result = hash_again(found, data_folder(data), tell)
     objection = found.approval.objection(found.approval.uses[0], datetime.now(UTC).date())
     ended = (Refusal(RefusalKind.APPROVAL, objection),) if objection else ()
     refusals = ended + result.refusals
@@ -136,28 +135,6 @@ def difference(a: Reference, b: Reference, out: Out = None, json: Json = False) 
         _list("MOVED", str(len(moves)), moves, style="red")
     if change.moved:
         raise typer.Exit(SAID_NO)
-
-
-def _description(name: str) -> Path:
-    """`cohorts/NAME.yaml` of the configuration folder, else the shipped one."""
-    from imaging.errors import UsageError
-    from service.configuration import SHIPPED
-
-    folders = [Path(given)] if (given := os.environ.get("RAYSIGHT_CONFIG")) else []
-    for folder in (*folders, SHIPPED):
-        if (path := folder / "cohorts" / f"{name}.yaml").is_file():
-            return path
-    known = ", ".join(sorted(p.stem for f in (*folders, SHIPPED) for p in (f / "cohorts").glob("*.yaml"))) or "none"
-    raise UsageError(f"there is no cohorts/{name}.yaml in the configuration folder; known: {known}")
-
-
-def _data(given: Path | None) -> Path:
-    from imaging.errors import UsageError
-
-    chosen = given or os.environ.get("RAYSIGHT_TRAINING_DATA")
-    if not chosen:
-        raise UsageError("where are the data? Give --data DIR, or set RAYSIGHT_TRAINING_DATA")
-    return Path(chosen).expanduser().resolve()
 
 
 def _shelf(out: Path | None) -> CohortShelf:

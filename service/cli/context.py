@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from dicom_node.network.peers import RemoteAE
     from service.configuration import Configuration
+    from training.places import Places
 
 Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
 Who = Annotated[str | None, typer.Option("--who", help="Who decides; stands in the audit.", show_default="$USER")]
@@ -71,6 +73,34 @@ def short_logs() -> None:
     if not given:
         for handler in logging.getLogger().handlers:
             handler.addFilter(lambda record: not record.name.startswith("pynetdicom"))
+
+
+def places() -> Places:
+    """The folders of the training line."""
+    from service.configuration import home_folder
+    from training.places import Places
+
+    return Places(home_folder())
+
+
+def data_folder(given: Path | None) -> Path:
+    """Where the training data lie: ``given``, else `$RAYSIGHT_TRAINING_DATA`; UsageError when neither says."""
+    chosen = given or os.environ.get("RAYSIGHT_TRAINING_DATA")
+    if not chosen:
+        raise UsageError("where are the data? Give --data DIR, or set RAYSIGHT_TRAINING_DATA")
+    return Path(chosen).expanduser().resolve()
+
+
+def configuration_file(kind: str, name: str) -> Path:
+    """`KIND/NAME.yaml` of the configuration folder, else the shipped one; UsageError when there is neither."""
+    from service.configuration import SHIPPED
+
+    folders = [Path(given)] if (given := os.environ.get("RAYSIGHT_CONFIG")) else []
+    for folder in (*folders, SHIPPED):
+        if (path := folder / kind / f"{name}.yaml").is_file():
+            return path
+    known = ", ".join(sorted({p.stem for f in (*folders, SHIPPED) for p in (f / kind).glob("*.yaml")})) or "none"
+    raise UsageError(f"there is no {kind}/{name}.yaml in the configuration folder; known: {known}")
 
 
 def who(given: str | None) -> str:

@@ -44,6 +44,11 @@ def _columns() -> bool:
     return "COLUMNS" in os.environ
 
 
+def note(line: str) -> None:
+    """A remark on standard error."""
+    print(f"raysight: {line}", file=sys.stderr)
+
+
 def print_json(value: Any) -> None:
     """Any of our records as JSON, on standard output."""
     print(json.dumps(_plain(value), ensure_ascii=False, indent=2))

@@ -1,0 +1,82 @@
+"""From a finished run to a candidate: a version that waits for the gate."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from imaging.errors import UsageError
+from models.provenance import Provenance
+from models.publish import publish
+from models.store import ModelStore, ReleasedModel
+from training.cohort import Cohort, Split
+from training.places import Places
+from training.runs.folder import RunFolder
+
+
+def publish_candidate(places: Places, folder: Path) -> ReleasedModel:
+    """Put an exported run's `model.onnx` among the candidates; the run's own one when it is there already.
+
+    Raises
+    ------
+    UsageError
+        The run isn't done or wasn't exported, or its file isn't the one that was.
+    """
+    run = RunFolder(folder)
+    record = run.record
+    if record.state != "done" or record.onnx_sha256 is None:
+        raise UsageError(f"{folder} isn't done: `raysight train {record.model} --resume {record.run}` ends it")
+    try:
+        model, parity = (folder / "model.onnx").read_bytes(), json.loads((folder / "parity.json").read_bytes())
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}; export the run again") from None
+    if sha256(model).hexdigest() != record.onnx_sha256:
+        raise UsageError(f"{folder / 'model.onnx'} isn't the file that was exported: run.json names another digest")
+    if (there := candidate_of(places, record.model, record.run)) is not None:
+        return there
+    provenance = Provenance(
+        model=record.model,
+        version=places.next_version(record.model),
+        sha256=record.onnx_sha256,
+        origin="released",
+        created=datetime.now(UTC),
+        spec=record.spec,
+        lineage={"run": record.model_dump(mode="json"), "cohort": in_lineage(run.cohort), "parity": parity},
+    )
+    return publish(places.all_versions, model, provenance)
+
+
+def candidate_of(places: Places, model: str, run: str) -> ReleasedModel | None:
+    """The candidate that a run became; None when there is none."""
+    store = ModelStore((places.candidates,))
+    for version in store.versions(model):
+        found = store.version(model, version)
+        if found.provenance.lineage.get("run", {}).get("run") == run:
+            return found
+    return None
+
+
+def in_lineage(cohort: Cohort) -> dict[str, Any]:
+    """What of a cohort travels with a version: all but its members."""
+    approval = cohort.approval
+    return {
+        "name": cohort.name,
+        "title": cohort.title,
+        "digest": cohort.digest,
+        "sources": [{"name": s.name, "origin": s.origin, "licence": s.licence} for s in cohort.sources],
+        "approval": {
+            "by": approval.by,
+            "purpose": approval.purpose,
+            "uses": [use.value for use in approval.uses],
+            "given": approval.given.isoformat(),
+            "until": approval.until.isoformat(),
+        },
+        "splits": {
+            split.value: {"subjects": len({m.person for m in members}), "cases": len(members)}
+            for split in Split
+            for members in [cohort.only(split)]
+        },
+    }

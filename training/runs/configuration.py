@@ -1,0 +1,71 @@
+"""`configs/training/NAME.yaml`: how a model is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from imaging.configuration import explain, read_yaml
+from imaging.errors import ConfigurationError
+from training.tasks.settings import SegmentationSettings
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Optimiser(_Part):
+    """AdamW (Loshchilov and Hutter 2019), and how its rate falls."""
+
+    learning_rate: Positive = Field(description="At its greatest.")
+    schedule: Literal["cosine", "polynomial", "constant"] = Field(
+        "cosine", description="How the rate falls to 0: half a cosine, or (1 - share done) to the power 0.9."
+    )
+    warm_up: float = Field(0.0, ge=0, lt=1, description="Share of the run in which the rate rises from 0.")
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled from the gradient.")
+    gradient_norm: Positive | None = Field(None, description="A gradient of a greater norm is shortened to it.")
+
+
+class TrainingConfiguration(_Part):
+    """Everything that a training file may say."""
+
+    cohort: str = Field(min_length=1, description="Name of the cohort; the one built last is taken.")
+    epochs: int = Field(ge=1, description="At most so many.")
+    patience: int | None = Field(None, ge=1, description="End after so many epochs without a better score.")
+    batch_size: int = Field(ge=1, description="Samples in a step.")
+    samples_per_epoch: int | None = Field(None, ge=1, description="Null: as many as there are cases.")
+    optimiser: Optimiser
+    average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay, by step, of the running mean of weights that is judged and kept; 0: none.",
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="Of all chance in a run.")
+    workers: int | None = Field(
+        None, ge=0, description="Processes that prepare samples. Null: none on a CPU, up to 8 beside a GPU."
+    )
+    mixed_precision: bool = Field(True, description="On a GPU compute in bfloat16, or float16 where it has none.")
+    checkpoint_seconds: float = Field(
+        60.0, ge=0, description="So often, within an epoch, what is needed to go on is saved."
+    )
+    task: SegmentationSettings = Field(description="What is learnt, and how.")
+
+
+def load_configuration(path: Path, changes: dict[str, Any]) -> TrainingConfiguration:
+    """The file's content with ``changes`` from the command line.
+
+    Raises
+    ------
+    ConfigurationError
+        One line per mistake: file, key, what is wrong, the nearest known key.
+    """
+    values = {**read_yaml(path), **changes}
+    try:
+        return TrainingConfiguration.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError(explain(error, path, TrainingConfiguration)) from None

@@ -1,0 +1,20 @@
+"""From a model's description and a training file to the task."""
+
+from __future__ import annotations
+
+from models.spec import ModelSpec
+from training.runs.configuration import TrainingConfiguration
+from training.runs.folder import RunFolder
+from training.tasks.segmentation import SegmentationTask
+from training.tasks.task import Task
+
+
+def build_task(spec: ModelSpec, configuration: TrainingConfiguration) -> Task:
+    """The task that ``configuration`` names, for this model; ConfigurationError when the two don't fit."""
+    return SegmentationTask(spec, configuration.task)
+
+
+def task_of(run: RunFolder) -> Task:
+    """The task of a run that has begun."""
+    record = run.record
+    return build_task(record.spec, TrainingConfiguration.model_validate(record.configuration))

@@ -1,0 +1,50 @@
+"""What a training file says about its task. No torch here: a configuration is checked without it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Augmentation(_Part):
+    """How far a training patch may differ from its case. Each amount is drawn anew for each patch."""
+
+    mirror: tuple[Literal["RL", "AP", "IS"], ...] = Field(
+        (), description="Patient axes along which half of the patches are mirrored; only where anatomy allows it."
+    )
+    spatial_share: Share = Field(0.0, description="Share of patches that are turned, scaled and shifted.")
+    rotation_degrees: float = Field(0.0, ge=0, le=180, description="Up to so much, either way, about each axis.")
+    scaling: float = Field(0.0, ge=0, lt=1, description="Size times 1 - this to 1 + this.")
+    shift_mm: float = Field(0.0, ge=0, description="Up to so far, either way, along each axis.")
+    intensity_share: Share = Field(
+        0.0, description="Share of patches for each of contrast, brightness, gamma, noise."
+    )
+    contrast: float = Field(0.0, ge=0, lt=1, description="Distance from the mean times 1 - this to 1 + this.")
+    brightness: float = Field(0.0, ge=0, description="Up to so much is added or taken, in mapped intensity.")
+    gamma: float = Field(0.0, ge=0, lt=1, description="Power between 1 - this and 1 / (1 - this).")
+    noise: float = Field(0.0, ge=0, description="Greatest standard deviation of noise, in mapped intensity.")
+
+
+class SegmentationLoss(_Part):
+    """Weights of the two parts of the loss."""
+
+    dice: float = Field(1.0, ge=0, description="Of the soft Dice loss over the foreground (Milletari et al. 2016).")
+    cross_entropy: float = Field(1.0, ge=0, description="Of the cross entropy over all voxels.")
+
+
+class SegmentationSettings(_Part):
+    """How a segmentation is trained."""
+
+    kind: Literal["segmentation"]
+    foreground_share: Share = Field(
+        0.5, description="Share of patches whose middle is a labelled voxel; matters where patches are smaller."
+    )
+    loss: SegmentationLoss = SegmentationLoss()
+    augmentation: Augmentation = Augmentation()
