@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -281,3 +282,10 @@ def test_a_provider_that_is_not_there_is_never_replaced_in_silence(store: ModelS
     release(spread(PATCH), toy_spec(PATCH))
     with pytest.raises(EngineError, match=r"CUDAExecutionProvider was asked for.*install raysight\[gpu\]"):
         OnnxEngine(store, EngineOptions(provider="cuda")).open("toy")
+
+
+def test_openvino_that_is_not_installed_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "inference.open_vino", raising=False)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(EngineError, match=r"isn't installed: install raysight\[openvino\]"):
+        EngineOptions(provider="openvino").check()

@@ -42,6 +42,41 @@ def convolution(patch: tuple[int, ...], seed: int = 0) -> bytes:
     return network([node], [1, 1, *patch], [1, 3, *patch], weights)
 
 
+def small_unet(patch: tuple[int, int, int], seed: int = 0) -> bytes:
+    """Every operator of the segmenters: down once and up again, with a short cut; three channels of scores."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(*shape: int) -> Any:
+        return (rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+
+    weights = {
+        "first": drawn(8, 1, 3, 3, 3),
+        "down": drawn(16, 8, 3, 3, 3),
+        "up": drawn(16, 8, 2, 2, 2),
+        "merge": drawn(8, 16, 3, 3, 3),
+        "head": drawn(3, 8, 1, 1, 1),
+        "scale_8": 1 + drawn(8),
+        "shift_8": drawn(8),
+        "scale_16": 1 + drawn(16),
+        "shift_16": drawn(16),
+    }
+    nodes = [
+        helper.make_node("Conv", ["image", "first"], ["a"], pads=[1] * 6),
+        helper.make_node("InstanceNormalization", ["a", "scale_8", "shift_8"], ["b"]),
+        helper.make_node("LeakyRelu", ["b"], ["c"], alpha=0.01),
+        helper.make_node("Conv", ["c", "down"], ["d"], pads=[1] * 6, strides=[2] * 3),
+        helper.make_node("InstanceNormalization", ["d", "scale_16", "shift_16"], ["e"]),
+        helper.make_node("LeakyRelu", ["e"], ["f"], alpha=0.01),
+        helper.make_node("ConvTranspose", ["f", "up"], ["g"], strides=[2] * 3),
+        helper.make_node("Concat", ["g", "c"], ["h"], axis=1),
+        helper.make_node("Conv", ["h", "merge"], ["i"], pads=[1] * 6),
+        helper.make_node("Add", ["i", "c"], ["j"]),
+        helper.make_node("LeakyRelu", ["j"], ["k"], alpha=0.01),
+        helper.make_node("Conv", ["k", "head"], ["scores"]),
+    ]
+    return network(nodes, [1, 1, *patch], [1, 3, *patch], weights)
+
+
 def by_itself(patch: tuple[int, ...]) -> bytes:
     """Scores 0, 1 and 2 times the patch's mean: every voxel of a patch alike."""
     axes = list(range(2, 2 + len(patch)))

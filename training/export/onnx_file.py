@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from imaging.errors import ExportError
-from inference.session import IMAGE, SCORES
+from inference.backend import IMAGE, SCORES
 from models.spec import ModelSpec, TabularInput
 
 OPSET = 20

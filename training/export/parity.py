@@ -15,7 +15,8 @@ from scipy.special import logit
 from torch import nn
 
 from imaging.errors import EngineError, ExportError
-from inference.session import IMAGE, SCORES, EngineOptions
+from inference.backend import IMAGE, SCORES
+from inference.session import EngineOptions
 from models.provenance import Digest
 from models.spec import ModelSpec, Output, VolumeInput
 from models.transforms import prepare
@@ -127,13 +128,13 @@ def _answers(
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """By input, ONNX Runtime's scores and torch's."""
     try:
-        session = EngineOptions().make(content)
+        backend = EngineOptions().make(content)
     except EngineError as error:
         raise ExportError(f"{path}: {error}") from error
     for image in inputs:
         with torch.inference_mode():
             ours = network(torch.from_numpy(image)).numpy()
-        yield session.run([SCORES], {IMAGE: image})[0], ours
+        yield backend.run({IMAGE: image})[SCORES], ours
 
 
 def _labels(scores: NDArray[Any], spec: ModelSpec) -> NDArray[np.int_]:

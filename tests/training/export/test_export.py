@@ -16,6 +16,7 @@ import SimpleITK as sitk  # noqa: N813
 from onnx import numpy_helper
 
 from imaging.errors import ConfigurationError, ExportError
+from inference.backend import Port
 from inference.session import EngineOptions
 from models.spec import ModelSpec, load_spec
 from models.store import SHIPPED
@@ -89,10 +90,9 @@ def test_a_run_gets_a_file_a_proof_and_its_digest(exported: tuple[Path, RunRecor
     folder, record = exported
     content = (folder / "model.onnx").read_bytes()
     assert record == read_record(folder) and record.onnx_sha256 == hashlib.sha256(content).hexdigest()
-    session = EngineOptions(threads=1).make(content)
-    (takes,), (gives,) = session.get_inputs(), session.get_outputs()
-    assert (takes.name, takes.shape, takes.type) == ("image", [1, 1, *PATCH], "tensor(float)")
-    assert (gives.name, gives.shape) == ("scores", [1, 3, *PATCH])
+    backend = EngineOptions(threads=1).make(content)
+    assert backend.inputs == {"image": Port("image", (1, 1, *PATCH), np.dtype(np.float32))}
+    assert backend.outputs == {"scores": Port("scores", (1, 3, *PATCH), np.dtype(np.float32))}
     parity = read_parity(folder)
     assert parity is not None and parity.passed and parity.onnx_sha256 == record.onnx_sha256
     assert (parity.inputs, parity.tolerance) == (2, TOLERANCES["softmax"])
