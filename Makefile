@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install install-dev peers demo test test-long lint format bench constraints clean
+.PHONY: help install install-dev install-train peers demo mlflow test test-long lint format bench constraints clean
 
 help:
 	@echo "make install    Raysight in $(VENV) (ONNX Runtime on CPU)"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-long  the full figures (docs/verification.md)"
 	@echo "make lint       ruff, mypy, import-linter"
 	@echo "make bench      the benchmarks (docs/benchmarks.md)"
+	@echo "make mlflow     the training runs in MLflow's pages, at 127.0.0.1 (PORT=5000)"
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=/path/to/python3.11"; exit 1; }
@@ -29,15 +30,25 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(PIP) --editable '.[cpu,dev,postgres]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-train: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing Raysight and what training needs into $(VENV) …"
+	@$(PIP) --editable '.[cpu,train]'
+	@touch $@ $(VENV)/.installed
+
 install: $(VENV)/.installed
 
 install-dev: $(VENV)/.installed-dev
+
+install-train: $(VENV)/.installed-train
 
 peers:
 	@deploy/install-peers.sh
 
 demo: install peers
 	@$(BIN)/raysight demo $(if $(ONCE),--once)
+
+mlflow: install-train
+	@$(BIN)/raysight mlflow $(if $(PORT),--port $(PORT))
 
 lint: install-dev
 	$(BIN)/ruff check .
@@ -61,7 +72,7 @@ format: install-dev
 
 constraints: install-dev
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cpu --extra dev --extra postgres \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cpu --extra dev --extra postgres --extra train \
 		--no-header --no-annotate --output-file constraints.txt pyproject.toml
 
 clean:

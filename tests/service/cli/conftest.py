@@ -57,17 +57,18 @@ def _hear_interrupts() -> None:
 
 
 @pytest.fixture
-def process(folders: tuple[str, ...]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def process(folders: tuple[str, ...], tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start commands as processes of their own; what still runs at the end is killed."""
     started = []
 
-    def start(*arguments: str) -> subprocess.Popen[str]:
+    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
         one = subprocess.Popen(
             [sys.executable, "-m", "service.cli", *folders, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "COLUMNS": "100", "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "COLUMNS": "100", "PYTHONUNBUFFERED": "1", **environment},
+            cwd=tmp_path,
             preexec_fn=_hear_interrupts,  # noqa: PLW1509  single-threaded here
         )
         started.append(one)
