@@ -20,6 +20,7 @@ class Code:
 # what was found
 NODULE = Code("27925004", "SCT", "Nodule")
 ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
 # where
 LUNG = Code("39607008", "SCT", "Lung")
 UPPER_LOBE = Code("45653009", "SCT", "Upper lobe of lung")
@@ -27,6 +28,7 @@ LOWER_LOBE = Code("90572001", "SCT", "Lower lobe of lung")
 RIGHT = Code("24028007", "SCT", "Right")
 LEFT = Code("7771000", "SCT", "Left")
 CHEST = Code("51185008", "SCT", "Chest")
+HIPPOCAMPUS = Code("5366008", "SCT", "Hippocampus")
 # measurements
 VOLUME = Code("118565006", "SCT", "Volume")
 LONG_AXIS = Code("103339001", "SCT", "Long Axis")
@@ -42,6 +44,7 @@ HU = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 PERCENT = Code("%", "UCUM", "Percent")
 # procedure reported
 CT_STUDY = Code("25045-6", "LN", "CT unspecified body region")
+MR_STUDY = Code("25056-3", "LN", "MRI unspecified body region")
 IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 # outcome of the analysis (PS3.16 CID 6042, 6047)
 SUMMARY_OF_DETECTIONS = Code("111064", "DCM", "Summary of Detections")

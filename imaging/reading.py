@@ -66,6 +66,8 @@ class Finding:
         From 1, in the order in which the reading lists them; names its mask in `PipelineResult.masks`.
     category, kind
         As in a segment's property category and type, and the SR's finding category and finding.
+    modifier
+        Which part of ``kind`` and ``site`` it is (anterior, posterior …); None for the whole.
     site, laterality
         Anatomic region and its side; laterality None where it has none or isn't known.
     place
@@ -95,6 +97,7 @@ class Finding:
     assessments: tuple[Assessment, ...] = ()
     confidence: float | None = None
     tracking_uid: str | None = None
+    modifier: Code | None = None
 
     def measured(self, concept: Code, derivation: Code | None = None) -> float | None:
         """The value of one measurement in its own unit, or None."""

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from imaging.configuration import explain, read_yaml, validated
 from imaging.errors import ConfigurationError
-from imaging.pipeline import Pipeline
+from models.store import ModelStore
+from pipelines.released import AnyPipeline
 from service.settings import Settings
 
 SHIPPED = Path(__file__).resolve().parent.parent / "configs"
@@ -38,6 +39,11 @@ class Home:
         return self.root / "results"
 
     @property
+    def models(self) -> ModelStore:
+        """This installation's released models, then the shipped ones."""
+        return ModelStore.of_home(self.root)
+
+    @property
     def database_url(self) -> str:
         """`$RAYSIGHT_DATABASE_URL` (it may hold a password, so it is no setting), else SQLite in the home."""
         return os.environ.get("RAYSIGHT_DATABASE_URL") or f"sqlite:///{self.root / 'raysight.db'}"
@@ -53,7 +59,7 @@ class Configuration:
     """Everything that was configured: settings, the resolved pipelines, and the home."""
 
     settings: Settings
-    pipelines: Mapping[str, Pipeline]
+    pipelines: Mapping[str, AnyPipeline]
     home: Home
     folder: Path
 
@@ -88,7 +94,7 @@ def load(folder: Path | None = None) -> Configuration:
     return Configuration(settings, MappingProxyType(pipelines), Home(home_folder()), chosen)
 
 
-def build_pipeline(name: str, folder: Path) -> Pipeline:
+def build_pipeline(name: str, folder: Path) -> AnyPipeline:
     """The pipeline `pipelines.<name>` with its configuration file."""
     try:
         build = getattr(import_module(f"pipelines.{name}"), "build", None)
@@ -104,7 +110,7 @@ def build_pipeline(name: str, folder: Path) -> Pipeline:
         path = SHIPPED / "pipelines" / f"{name}.yaml"
     values = read_yaml(path)
     try:
-        pipeline: Pipeline = build(values)
+        pipeline: AnyPipeline = build(values)
     except ValidationError as error:
         raise ConfigurationError(explain(error, path, None)) from None
     return pipeline

@@ -15,12 +15,13 @@ from dicom_node.objects.profile import ObjectProfile
 from dicom_node.reader.folder import read_folder
 from dicom_node.reader.headers import InstanceHeader
 from dicom_node.reader.study import assemble_study
-from imaging.errors import StorageError
-from imaging.pipeline import NoEngine, Pipeline
+from imaging.errors import EngineError, StorageError
 from imaging.reading import Reading, ReadingStatus
 from imaging.study import StudyInfo
+from pipelines.released import AnyPipeline
 from service.configuration import Configuration
 from service.device import device_of
+from service.engine import make_engine
 from service.workflows.requests import ReadingRequest, make_request
 from service.workflows.results import ResultStore
 from service.workflows.steps import Reader, Stopwatch
@@ -83,18 +84,21 @@ def read_folder_to(
         There is no such folder.
     StorageError
         ``out`` can't be written.
+    EngineError
+        A study needs a model that has no champion, or that can't be run.
     """
     tell = on_progress or (lambda _what, _share: None)
     tell("reading headers", 0.0)
     headers, unreadable = read_folder(folder, on_progress=None)
-    results = ResultStore(MemoryBlobStore())
+    results, models = ResultStore(MemoryBlobStore()), configuration.home.models
     reader = Reader(
         pipelines=configuration.pipelines,
-        engine=NoEngine(),
+        engine=make_engine(configuration, models),
         path_of=Path,
         results=results,
         device=device_of(configuration.settings),
         time_zone=ZoneInfo(configuration.settings.time_zone),
+        models=models,
     )
     chosen = [configuration.pipelines[name] for name in pipelines or configuration.pipelines]
     work = [(study, pipeline) for study in _studies(headers) for pipeline in chosen]
@@ -113,9 +117,13 @@ def _studies(headers: Sequence[InstanceHeader]) -> list[StudyInfo]:
     return [assemble_study(by_study[uid]) for uid in sorted(by_study)]
 
 
-def _read(reader: Reader, study: StudyInfo, pipeline: Pipeline, profile: ObjectProfile, out: Path) -> OfflineResult:
+def _read(
+    reader: Reader, study: StudyInfo, pipeline: AnyPipeline, profile: ObjectProfile, out: Path
+) -> OfflineResult:
     evidence = Evidence(EvidenceKind.ASKED, datetime.now(UTC), "a folder was read")
-    request = reader.results.put_request(make_request(study, pipeline, evidence))
+    request = reader.results.put_request(make_request(study, pipeline, evidence, models=reader.models))
+    if request.waits_for:
+        raise EngineError(f"{pipeline.name}: {request.waits_for}")
     watch = Stopwatch()
     reading = reader.read(request.key, watch)
     reader.write(request.key, profile, watch)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -161,6 +161,18 @@ class WorkerSettings(_Model):
     poll_seconds: float = Field(0.2, gt=0, le=60)
 
 
+class EngineSettings(_Model):
+    """How models are run (`inference.session.EngineOptions`); no part of a reading's key."""
+
+    provider: Literal["cpu", "cuda", "openvino"] = Field(
+        "cpu", description="cuda needs the extra gpu and a GPU; openvino, on the CPU, the extra of that name"
+    )
+    threads: int = Field(0, ge=0, le=256, description="within one operator; 0: one per physical core")
+    spinning: bool = Field(True, description="threads wait busily between operators: faster where cores are free")
+    device: int = Field(0, ge=0, description="number of the GPU")
+    sessions_kept: int = Field(4, ge=1, le=64, description="loaded versions that stay in memory")
+
+
 class DeviceSettings(_Model):
     """How our device is named in results."""
 
@@ -179,6 +191,7 @@ class Settings(_Model):
     pipelines: tuple[Name, ...] = Field(("lung_nodule",), description="each has configs/pipelines/<name>.yaml")
     retention: RetentionSettings = RetentionSettings()
     worker: WorkerSettings = WorkerSettings()
+    engine: EngineSettings = EngineSettings()
     api: ApiSettings = ApiSettings()
     device: DeviceSettings = DeviceSettings()
     time_zone: str = Field("UTC", description="the hospital's zone (IANA name)")

@@ -138,8 +138,9 @@ class ResultOrder:
 
 
 def tracking_id(finding: Finding) -> str:
-    """Tracking Identifier of a finding for people: what it is and its number."""
-    return f"{finding.kind.meaning} {finding.number}"
+    """Tracking Identifier of a finding for people: what it is, which part of it, and its number."""
+    part = f", {finding.modifier.meaning.lower()}" if finding.modifier else ""
+    return f"{finding.kind.meaning}{part} {finding.number}"
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,10 @@ def _description(order: ResultOrder, finding: Finding) -> hd.seg.SegmentDescript
         tracking_id=tracking_id(finding),
         anatomic_regions=[concept(finding.site)],
     )
-    if finding.laterality is not None:
-        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [concept(finding.laterality)]
+    region = [concept(code) for code in (finding.laterality, finding.modifier) if code is not None]
+    if region:
+        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = region
+    if finding.modifier is not None:
+        kind = description.SegmentedPropertyTypeCodeSequence[0]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [concept(finding.modifier)]
     return description

@@ -49,12 +49,21 @@ def build_report(order: ResultOrder, segmentation: Dataset | None) -> Dataset:
 
 def _outcome(order: ResultOrder) -> list[Evaluation]:
     summary = codes.ALL_SUCCEEDED_WITH_FINDINGS if order.reading.findings else codes.ALL_SUCCEEDED_NO_FINDINGS
-    return [(codes.CAD_SUMMARY, summary), (codes.SUMMARY_OF_DETECTIONS, codes.SUCCEEDED)]
+    done = codes.SUMMARY_OF_ANALYSES if _measures_anatomy(order) else codes.SUMMARY_OF_DETECTIONS
+    return [(codes.CAD_SUMMARY, summary), (done, codes.SUCCEEDED)]
+
+
+def _measures_anatomy(order: ResultOrder) -> bool:
+    """Whether what was found is the body's own, so that its size is the result and not that it is there."""
+    findings = order.reading.findings
+    return bool(findings) and all(finding.category == codes.ANATOMICAL_STRUCTURE for finding in findings)
 
 
 def _statements(order: ResultOrder) -> list[Statement]:
     words, reading = wording(order.profile.language), order.reading
     said = words.marks if reading.findings else words.nothing_found
+    if _measures_anatomy(order):
+        said = words.measured
     lines = [
         words.research,
         said.format(count=len(reading.findings), model=reading.model.name, version=reading.model.version),
@@ -89,7 +98,11 @@ def _group(order: ResultOrder, finding: Finding) -> Group:
         "finding_category": concept(finding.category),
         "finding_type": concept(finding.kind),
         "finding_sites": [
-            sr.FindingSite(concept(finding.site), concept(finding.laterality) if finding.laterality else None)
+            sr.FindingSite(
+                concept(finding.site),
+                laterality=concept(finding.laterality) if finding.laterality else None,
+                topographical_modifier=concept(finding.modifier) if finding.modifier else None,
+            )
         ],
         "algorithm_id": algorithm(order),
         "measurements": [_measurement(finding, m, key) for m in _measurements(finding)],

@@ -26,6 +26,7 @@ class Wording:
     not_analysed: str
     nothing_found: str
     marks: str
+    measured: str
     place: str
     rule: str
     uncertainty: str
@@ -55,6 +56,7 @@ _EN = Wording(
     not_analysed="NOT ANALYSED. {message}",
     nothing_found="No mark above threshold by {model} {version}. This does not exclude disease.",
     marks="Marks above threshold by {model} {version}: {count}. Disease without a mark is not excluded.",
+    measured="Structures measured by {model} {version}: {count}. A size alone neither shows nor excludes disease.",
     place="{name}: {place}",
     rule="{name}, {concept} = {value}: {rule}",
     uncertainty="{name}, measurement uncertainty: {errors}",
@@ -81,6 +83,7 @@ _ZH = Wording(
     not_analysed="未分析。{message}",
     nothing_found="{model} {version} 无高于阈值的标记。不能排除病变。",
     marks="{model} {version} 给出 {count} 处高于阈值的标记。无标记之处不能排除病变。",
+    measured="由 {model} {version} 测量的结构：{count} 个。仅凭大小既不能显示也不能排除病变。",
     place="{name}：{place}",
     rule="{name}，{concept} = {value}：{rule}",
     uncertainty="{name}，测量不确定度：{errors}",
@@ -98,7 +101,7 @@ _ZH = Wording(
                             "Mean": "平均", "Volume": "体积", "Attenuation Coefficient": "CT 值",
                             "Certainty of Finding": "置信度", "Lung": "肺", "Right": "右", "Left": "左",
                             "Upper lobe of lung": "肺上叶", "Lower lobe of lung": "肺下叶",
-                            "Middle lobe of right lung": "右肺中叶"}),
+                            "Middle lobe of right lung": "右肺中叶", "Hippocampus": "海马"}),
 )  # fmt: skip
 
 

@@ -37,6 +37,9 @@ class Rescale:
         return values
 
 
+UNCHANGED = Rescale(1.0, 0.0)
+
+
 @dataclass(frozen=True)
 class Padding:
     """Stored values from ``low`` to ``high`` that are no measurement; ``value`` is the one declared."""

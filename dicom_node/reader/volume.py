@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dicom_node.reader.pixels import hostile, label, load_pixels, stored_values, undecodable
-from dicom_node.reader.rescale import FILL_HU, padding_of, rescale_of
+from dicom_node.reader.rescale import FILL_HU, UNCHANGED, padding_of, rescale_of
 from dicom_node.reader.stack import PlacedFrame, check_stack, ordered_frames
 from dicom_node.reader.values import text
 from imaging.errors import ImageError
@@ -158,7 +158,8 @@ def _measured(stored: Iterator[NDArray[Any]], stage: Stage) -> Iterator[NDArray[
 
 def _slice(series: SeriesInfo, frame: PlacedFrame, place: int, stored: NDArray[Any], ds: Dataset) -> _Slice:
     ct = series.modality == "CT"
-    rescale = rescale_of(ds, frame.index)
+    # the classic MR image has no modality LUT (PS3.3 C.8.3): what is stored is what was measured
+    rescale = rescale_of(ds, frame.index) or (UNCHANGED if series.modality == "MR" and not _rescaled(ds) else None)
     if rescale is None:
         message = (
             f"{series.name}, {label(frame.instance)}: Rescale Slope or Intercept (0028,1053/1052) is absent or "
@@ -182,6 +183,11 @@ def _slice(series: SeriesInfo, frame: PlacedFrame, place: int, stored: NDArray[A
     else:
         values = rescale.apply(stored)
     return _Slice(place, values, mask, tuple(notes))
+
+
+def _rescaled(ds: Dataset) -> bool:
+    """Whether the header of a classic image says anything about rescaling."""
+    return "RescaleSlope" in ds or "RescaleIntercept" in ds or "SharedFunctionalGroupsSequence" in ds
 
 
 def _header_notes(frames: list[PlacedFrame]) -> list[str]:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 def serve() -> None:
     """Run everything: node, worker and API as one group, until Ctrl-C."""
     ready = _prepare("serve")
+    from service.engine import check_engine
     from service.supervisor import serve as run
 
+    check_engine(ready)
     run(ready.home, ready.folder)
 
 

@@ -14,14 +14,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node.assembly import Evidence, EvidenceKind
 from dicom_node.reader.headers import InstanceHeader, from_json
 from dicom_node.reader.study import assemble_study
-from imaging.pipeline import Pipeline
+from imaging.errors import EngineError
 from imaging.reasons import ReasonKind
 from imaging.study import StudyInfo
+from models.store import ModelStore
+from pipelines.released import AnyPipeline
 from service.database import tables
 from service.database.engine import reading
 from service.workflows import record
 from service.workflows.journal import UNFINISHED, Journal
 from service.workflows.keys import reading_key
+from service.workflows.models import NO_MODELS, asked_with, current
 from service.workflows.requests import ReadingRequest, make_request
 from service.workflows.results import ResultStore
 
@@ -47,8 +50,9 @@ class Planner:
     database: Engine
     results: ResultStore
     journal: Journal
-    pipelines: Mapping[str, Pipeline]
+    pipelines: Mapping[str, AnyPipeline]
     version: str
+    models: ModelStore = NO_MODELS
 
     def study(self, study_instance_uid: str) -> StudyInfo:
         """The study as the index knows it."""
@@ -93,10 +97,11 @@ class Planner:
             )
         return asked
 
-    def _ask(self, study: StudyInfo, pipeline: Pipeline, evidence: Evidence) -> ReadingRequest | None:
+    def _ask(self, study: StudyInfo, pipeline: AnyPipeline, evidence: Evidence) -> ReadingRequest | None:
         with reading(self.database).connect() as connection:
             earlier = record.latest_key(connection, study.study_instance_uid, pipeline.name)
-        request = make_request(study, pipeline, evidence, earlier, self.released(study.study_instance_uid))
+        released = self.released(study.study_instance_uid)
+        request = make_request(study, pipeline, evidence, earlier, released, models=self.models)
         with reading(self.database).connect() as connection:
             known = record.read_before(connection, study.study_instance_uid, pipeline.name, request.images)
         if request.key == earlier or (known and evidence.kind is not EvidenceKind.ASKED):
@@ -115,7 +120,9 @@ class Planner:
         stands = self.results.put_request(request)
         with self.database.begin() as connection:
             new = record.add_request(connection, stands)
-        if new and stands.reports(stands.refusal):
+        if new and stands.waits_for:
+            log.warning("reading waits", key=stands.key, pipeline=stands.pipeline, why=stands.waits_for)
+        elif new and stands.reports(stands.refusal):
             self.journal.enqueue(stands.key, 0, self.version)
         log.info(
             "reading asked for", key=stands.key, study=stands.study_instance_uid, pipeline=stands.pipeline, new=new
@@ -124,7 +131,9 @@ class Planner:
 
     def recover(self, live_versions: set[str]) -> None:
         """Queue again every unfinished reading whose workflow is lost, has ended in an error, or waits for a version
-        that no live worker runs. One of another version of its pipeline is asked for anew under the present one."""
+        that no live worker runs. One of another version of its pipeline is asked for anew under the present one, and
+        so is one that waits for a model as soon as there is a champion. A promotion changes nothing for those that
+        were asked for before it."""
         with reading(self.database).connect() as connection:
             unfinished = record.open_readings(connection)
         for row in unfinished:
@@ -141,8 +150,11 @@ class Planner:
         if pipeline is None:
             return  # switched off: it waits, visibly, until the pipeline is configured again
         request = self.results.request(row.key)
-        if reading_key(request.images, pipeline) != request.key:
-            self._renew(request, pipeline)
+        if reading_key(request.images, pipeline, asked_with(pipeline, request.model)) != request.key:
+            self._renew(request, pipeline, "another version of the pipeline reads it instead")
+            return
+        if request.waits_for:
+            self._look_for_model(request, pipeline)
             return
         state = self.journal.state(row.key, row.attempt)
         if state is None:
@@ -163,11 +175,18 @@ class Planner:
         self.journal.enqueue(row.key, attempt, self.version)
         log.info("reading queued again", key=row.key, attempt=attempt)
 
-    def _renew(self, old: ReadingRequest, pipeline: Pipeline) -> None:
-        study = self.study(old.study_instance_uid)
-        self._submit(
-            make_request(study, pipeline, old.evidence, old.predecessor, self.released(old.study_instance_uid))
-        )
+    def _look_for_model(self, request: ReadingRequest, pipeline: AnyPipeline) -> None:
+        try:
+            current(pipeline, self.models)
+        except EngineError as error:
+            with self.database.begin() as connection:
+                record.waits(connection, request.key, str(error))
+        else:
+            self._renew(request, pipeline, "its model is there, and reads it now")
+
+    def _renew(self, old: ReadingRequest, pipeline: AnyPipeline, why: str) -> None:
+        study, released = self.study(old.study_instance_uid), self.released(old.study_instance_uid)
+        self._submit(make_request(study, pipeline, old.evidence, old.predecessor, released, models=self.models))
         r = tables.readings
         with self.database.begin() as connection:
             connection.execute(
@@ -175,7 +194,7 @@ class Planner:
                 .where(r.c.key == old.key, r.c.state.in_(record.OPEN))
                 .values(
                     state=record.SUPERSEDED,
-                    reason="another version of the pipeline reads it instead",
+                    reason=why,
                     finished_at=datetime.now(UTC),
                 )
             )

@@ -96,7 +96,7 @@ def run_node(configuration: Configuration) -> None:
         spool, results = LocalBlobStore(home.spool), LocalBlobStore(home.results)
         delivery = DeliveryService(settings, database, results, source_identity(database, spool), on_event=on_event)
         receiver = Receiver(_task(settings, home, version))
-        planner = Planner(database, ResultStore(results), journal, configuration.pipelines, version)
+        planner = Planner(database, ResultStore(results), journal, configuration.pipelines, version, home.models)
         node = Node(
             indexer=Indexer(database, home.log, spool, partial(apply_commitment, on_event=on_event)),
             completeness=Completeness(database, settings, planner, receiver.open_associations, receiver.silent_since),

@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
-from imaging.pipeline import Pipeline, Refusal, Selection
+from imaging.pipeline import Refusal, Selection
+from imaging.reading import ModelIdentity
 from imaging.study import InstanceInfo, StudyInfo
+from pipelines.released import AnyPipeline
 
 
-def reading_key(images: str, pipeline: Pipeline) -> str:
+def reading_key(images: str, pipeline: AnyPipeline, model: ModelIdentity) -> str:
     """The key of a reading: sha256, hex.
 
     Parameters
@@ -18,14 +20,15 @@ def reading_key(images: str, pipeline: Pipeline) -> str:
     images
         `images_digest` of what is read.
     pipeline
-        Its name, version, model digest and precision, and resolved configuration are part of the key; backend,
-        destinations and logging are not.
+        Its name, version and resolved configuration are part of the key; backend, destinations and logging are not.
+    model
+        Which version reads; its digest and precision are part of the key.
     """
     identity = {
         "images": images,
         "pipeline": pipeline.name,
         "version": pipeline.version,
-        "model": [pipeline.model.name, pipeline.model.version, pipeline.model.sha256, pipeline.model.precision],
+        "model": [model.name, model.version, model.sha256, model.precision],
         "configuration": dict(pipeline.configuration),
     }
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

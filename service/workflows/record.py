@@ -64,6 +64,8 @@ def add_request(connection: Connection, request: ReadingRequest) -> bool:
         "starts": 0,
         "attempt": 0,
     }
+    if request.waits_for:
+        row["reason"] = request.waits_for
     if not request.reports(request.refusal):
         row |= {"state": ReadingStatus.NOT_READ.value, "finished_at": request.requested_at} | _why(request.refusal)
     return insert_ignore(connection, tables.readings, [row]) == 1
@@ -88,10 +90,16 @@ def begin(connection: Connection, key: str) -> int:
     return int(connection.execute(select(r.c.starts).where(r.c.key == key)).scalar_one())
 
 
-def uncount(connection: Connection, key: str) -> None:
+def uncount(connection: Connection, key: str, why: str) -> None:
     """Take back one `begin`: the reading waits for something outside (engine, disk), it killed nobody."""
     r = tables.readings
-    connection.execute(update(r).where(r.c.key == key).values(state=QUEUED, starts=r.c.starts - 1))
+    connection.execute(update(r).where(r.c.key == key).values(state=QUEUED, starts=r.c.starts - 1, reason=why))
+
+
+def waits(connection: Connection, key: str, why: str) -> None:
+    """Say for what an open reading waits."""
+    r = tables.readings
+    connection.execute(update(r).where(r.c.key == key, r.c.state.in_(OPEN)).values(reason=why))
 
 
 def finish(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dicom_node.assembly import Evidence
-from imaging.pipeline import Pipeline, Refusal, Selection
+from imaging.errors import EngineError
+from imaging.pipeline import Refusal, Selection
 from imaging.reading import ModelIdentity
 from imaging.reasons import Reason, ReasonKind
 from imaging.study import StudyInfo
+from models.store import ModelStore
+from pipelines.released import AnyPipeline
 from service.workflows.keys import image_instances, images_digest, read_instances, reading_key
+from service.workflows.models import NO_MODELS, current, unreleased
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class ReadingRequest:
         Key of the reading of the same study by the same pipeline that came before, if any.
     report_not_ours
         Whether the radiologist also gets an SR about what isn't this pipeline's to read (else: a state only).
+    waits_for
+        Why it can't be read yet: its model has no version that may read. It is asked for anew when there is one.
     """
 
     key: str
@@ -52,6 +58,7 @@ class ReadingRequest:
     requested_at: datetime
     predecessor: str | None = None
     report_not_ours: bool = False
+    waits_for: str = ""
 
     @property
     def refusal(self) -> Reason | None:
@@ -65,10 +72,12 @@ class ReadingRequest:
 
 def make_request(
     study: StudyInfo,
-    pipeline: Pipeline,
+    pipeline: AnyPipeline,
     evidence: Evidence,
     predecessor: str | None = None,
     gone: Collection[str] = frozenset(),
+    *,
+    models: ModelStore = NO_MODELS,
 ) -> ReadingRequest:
     """Select and describe one reading; nothing is stored.
 
@@ -77,17 +86,28 @@ def make_request(
     gone
         Spool names of the instances that were released: a selection of them is refused, and a header is taken from
         what is left.
+    models
+        Where the champion of the pipeline's model is looked up, where it needs one: once, so that selection, key and
+        request are of the same version.
     """
-    answer = _at_hand(pipeline.select(study), gone)
+    waits_for = ""
+    try:
+        reader = current(pipeline, models)
+    except EngineError as error:
+        waits_for, model = str(error), unreleased(pipeline)
+        answer = _at_hand(pipeline.select(study), gone)
+    else:
+        model = reader.model
+        answer = _at_hand(reader.select(study), gone)
     covered = read_instances(study, answer)
     refusal = answer.reason if isinstance(answer, Refusal) else None
     images = images_digest(covered, refusal.kind if refusal else "")
-    return ReadingRequest(
-        key=reading_key(images, pipeline),
+    request = ReadingRequest(
+        key=reading_key(images, pipeline, model),
         study_instance_uid=study.study_instance_uid,
         pipeline=pipeline.name,
         pipeline_version=pipeline.version,
-        model=pipeline.model,
+        model=model,
         images=images,
         study_images=images_digest(image_instances(study)),
         answer=answer,
@@ -97,6 +117,8 @@ def make_request(
         predecessor=predecessor,
         report_not_ours=pipeline.report_not_ours,
     )
+    # what isn't this pipeline's to read needs no model to say so
+    return replace(request, waits_for=waits_for) if request.reports(refusal) else request
 
 
 def _at_hand(answer: Selection | Refusal, gone: Collection[str]) -> Selection | Refusal:

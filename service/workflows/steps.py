@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -20,9 +20,12 @@ from dicom_node.objects.write import Device, PredecessorReference, ResultOrder, 
 from dicom_node.reader.images import load_images
 from dicom_node.reader.volume import decode_slices
 from imaging.errors import EngineError, ImageError, ResultError, StorageError
-from imaging.pipeline import Engine, Pipeline, Refusal, Selection
+from imaging.pipeline import Engine, Refusal, Selection
 from imaging.reading import PipelineResult, Reading, ReadingStatus
 from imaging.reasons import Reason, ReasonKind
+from models.store import ModelStore
+from pipelines.released import AnyPipeline
+from service.workflows.models import NO_MODELS, as_asked, marks
 from service.workflows.requests import ReadingRequest, images_gone
 from service.workflows.results import ResultStore
 from service.workflows.tracking import track
@@ -58,14 +61,17 @@ class Reader:
     ----------
     path_of
         From an instance's blob name to its file.
+    models
+        Where the version that a request names is looked up.
     """
 
-    pipelines: Mapping[str, Pipeline]
+    pipelines: Mapping[str, AnyPipeline]
     engine: Engine
     path_of: Callable[[str], Path]
     results: ResultStore
     device: Device
     time_zone: ZoneInfo
+    models: ModelStore = NO_MODELS
 
     def read(self, key: str, watch: Stopwatch) -> Reading:
         """Step 1: images to a stored reading. Never raises for images that can't be read: that is the reading.
@@ -100,21 +106,23 @@ class Reader:
 
     def keep(self, request: ReadingRequest, result: PipelineResult) -> Reading:
         """Give the findings their tracking UIDs and store; returns what stands."""
-        earlier = self._earlier(request)
-        tracked = track(result.reading, request.key, earlier)
+        said = marks(self.models, self.pipelines[request.pipeline], request.model)
+        noted = replace(result.reading, notes=(*said, *result.reading.notes))
+        tracked = track(noted, request.key, self._earlier(request))
         self.results.put_result(request.key, PipelineResult(tracked, result.masks))
         return self.results.reading(request.key)
 
-    def _interpret(self, request: ReadingRequest, pipeline: Pipeline, watch: Stopwatch) -> PipelineResult:
+    def _interpret(self, request: ReadingRequest, pipeline: AnyPipeline, watch: Stopwatch) -> PipelineResult:
         if isinstance(request.answer, Refusal):
             return unread(request, pipeline, ReadingStatus.NOT_READ, request.answer.reason)
         lost = sum(not self._is_here(blob) for blob in request.header_blobs)
         if lost:
             raise ImageError(images_gone(lost, len(request.header_blobs)))
+        reader = as_asked(pipeline, self.models, request.model)
         with watch.stage("volume"):
             images = load_images(request.answer.series, self.path_of, stage=watch.stage)
         with watch.stage("read"):
-            return pipeline.read(images, request.answer, self.engine)
+            return reader.read(images, request.answer, self.engine)
 
     def _before(self, request: ReadingRequest) -> Iterator[str]:
         """Keys of the study's earlier readings by this pipeline, the latest first."""
@@ -191,7 +199,7 @@ class Reader:
         )
 
 
-def unread(request: ReadingRequest, pipeline: Pipeline, status: ReadingStatus, reason: Reason) -> PipelineResult:
+def unread(request: ReadingRequest, pipeline: AnyPipeline, status: ReadingStatus, reason: Reason) -> PipelineResult:
     """The reading of images that could not be read, with its reason."""
     answer = request.answer
     series = answer.series[0] if isinstance(answer, Selection) else None

@@ -8,6 +8,7 @@ import numpy as np
 
 from dicom_node.objects.uids import tracking_uid
 from imaging import codes
+from imaging.codes import Code
 from imaging.reading import Finding, Reading
 
 NEAR_MM = 5.0
@@ -16,8 +17,9 @@ NEAR_MM = 5.0
 def track(reading: Reading, key: str, earlier: Reading | None) -> Reading:
     """Give every finding its tracking UID.
 
-    A finding inherits the UID of an earlier one of the same kind in the same frame of reference when their centres
-    lie closer than 5 mm or half the earlier one's long axis, whichever is more; nearest pairs first, each UID once.
+    A finding inherits the UID of an earlier one of the same kind and part in the same frame of reference when their
+    centres lie closer than 5 mm or half the earlier one's long axis, whichever is more; nearest pairs first, each UID
+    once.
     Otherwise it is made from this reading's key and the finding's number.
     """
     inherited = _pairs(reading.findings, earlier.findings if earlier else ())
@@ -27,11 +29,15 @@ def track(reading: Reading, key: str, earlier: Reading | None) -> Reading:
     return replace(reading, findings=findings)
 
 
+def _what(finding: Finding) -> tuple[Code, Code | None, str | None]:
+    return finding.kind, finding.modifier, finding.frame_of_reference_uid
+
+
 def _pairs(now: tuple[Finding, ...], before: tuple[Finding, ...]) -> dict[int, str]:
     candidates = []
     for new in now:
         for old in before:
-            if (new.kind, new.frame_of_reference_uid) != (old.kind, old.frame_of_reference_uid):
+            if _what(new) != _what(old):
                 continue
             distance = float(np.linalg.norm(np.subtract(new.centre, old.centre)))
             if distance <= max(NEAR_MM, (old.measured(codes.LONG_AXIS) or 0.0) / 2):

@@ -15,11 +15,11 @@ from sqlalchemy import Engine as DatabaseEngine
 
 from dicom_node.blobs import LocalBlobStore
 from imaging.errors import EngineError, StorageError
-from imaging.pipeline import NoEngine
 from imaging.reasons import Reason, ReasonKind
 from service.configuration import Configuration
 from service.database.engine import connect, upgrade
 from service.device import device_of
+from service.engine import make_engine
 from service.roles import hold_role
 from service.settings import Settings
 from service.version import application_version
@@ -73,9 +73,9 @@ class Steps:
         """What engine or disk can't serve now is tried again later; the worker lives, so this start doesn't count."""
         try:
             yield
-        except (EngineError, StorageError):
+        except (EngineError, StorageError) as error:
             with self.database.begin() as connection:
-                record.uncount(connection, key)
+                record.uncount(connection, key, str(error))
             raise
 
     def _died(self, doing: str) -> str:
@@ -126,15 +126,17 @@ def read_study(steps: Steps) -> Callable[[str], str]:
 
 
 def make_reader(configuration: Configuration) -> Reader:
-    """The reader over this home's spool and results."""
+    """The reader over this home's spool, results and models."""
     home = configuration.home
+    models = home.models
     return Reader(
         pipelines=configuration.pipelines,
-        engine=NoEngine(),
+        engine=make_engine(configuration, models),
         path_of=LocalBlobStore(home.spool).path,
         results=ResultStore(LocalBlobStore(home.results)),
         device=device_of(configuration.settings),
         time_zone=ZoneInfo(configuration.settings.time_zone),
+        models=models,
     )
 
 

@@ -77,13 +77,16 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "bad time zone": ("time_zone: Mars", ["time_zone: 'Mars' is no IANA time zone such as Asia/Shanghai"]),
     "a module that pipelines share": (
         "pipelines: [selection]",
-        ["pipelines: there is no pipeline 'selection'; known: lung_nodule"],
+        ["pipelines: there is no pipeline 'selection'; known: hippocampus, lung_nodule"],
     ),
     "a slot that is no worker's": (
         "worker: {slot: node}",
         ["worker.slot: String should match pattern '^worker-[a-z0-9_-]{1,33}$'"],
     ),
-    "unknown pipeline": ("pipelines: [lungs]", ["pipelines: there is no pipeline 'lungs'; known: lung_nodule"]),
+    "unknown pipeline": (
+        "pipelines: [lungs]",
+        ["pipelines: there is no pipeline 'lungs'; known: hippocampus, lung_nodule"],
+    ),
     "two mistakes": (
         "node: {port: 70000}\ntime_zone: Mars",
         [

@@ -60,7 +60,7 @@ def values(part: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for key in dict.fromkeys(key for item in value for key in item):
                 yield f"{before}{name}[].{key}", "a list"
-        elif name in {"accepted", "other"}:
+        elif name in {"accepted", "other", "other_weightings"}:
             yield f"{before}{name}", "a list"
         else:
             yield f"{before}{name}", shown(value)
@@ -90,12 +90,15 @@ def test_the_settings_are_walked_wholly() -> None:
     assert found["destinations[].pipelines.NAME.mode"] == "hold"
 
 
-def test_every_key_of_the_pipeline_stands_with_its_shipped_value(page: str) -> None:
-    file = SHIPPED / "pipelines" / "lung_nodule.yaml"
+@pytest.mark.parametrize("name", sorted(p.stem for p in (SHIPPED / "pipelines").glob("*.yaml")))
+def test_every_key_of_a_pipeline_stands_with_its_shipped_value(page: str, name: str) -> None:
+    file = SHIPPED / "pipelines" / f"{name}.yaml"
+    _, _, after = page.partition(f"### pipelines/{name}.yaml\n")
+    part, _, _ = after.partition("\n#")
     given = yaml.safe_load(file.read_text(encoding="utf-8"))
-    missing = [f"| `{key}` | {value} |" for key, value in values(given) if f"\n| `{key}` | {value} |" not in page]
+    missing = [f"| `{key}` | {value} |" for key, value in values(given) if f"\n| `{key}` | {value} |" not in part]
     assert missing == []
-    assert given.keys() == build_pipeline("lung_nodule", SHIPPED).configuration.keys()
+    assert given.keys() == build_pipeline(name, SHIPPED).configuration.keys()
 
 
 @pytest.mark.parametrize("command", list(commands()))

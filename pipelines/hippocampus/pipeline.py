@@ -1,0 +1,156 @@
+"""The pipeline: choose the crop, and have one version of the model read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from imaging import codes
+from imaging.codes import Code
+from imaging.errors import EngineError
+from imaging.images import Volume
+from imaging.pipeline import Engine, Image, Pipeline, Refusal, Selection
+from imaging.reading import ModelIdentity, PipelineResult
+from imaging.reasons import Reason, ReasonKind
+from imaging.study import SeriesInfo, StudyInfo
+from models.store import ReleasedModel
+from pipelines.hippocampus.configuration import HippocampusConfiguration
+from pipelines.limits import within_limits
+from pipelines.rules import contains
+from pipelines.selection import select
+
+NAME = "hippocampus"
+MODEL = "hippocampus_segmenter"
+VERSION = "0.1.0"
+LABELS = ("anterior", "posterior")
+
+
+class HippocampusPipeline:
+    """Implements `pipelines.released.ModelPipeline`."""
+
+    def __init__(self, configuration: HippocampusConfiguration) -> None:
+        self._configuration = configuration
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    @property
+    def version(self) -> str:
+        return VERSION
+
+    @property
+    def model_name(self) -> str:
+        return MODEL
+
+    @property
+    def procedure(self) -> Code:
+        return codes.MR_STUDY
+
+    @property
+    def configuration(self) -> Mapping[str, Any]:
+        return self._configuration.model_dump(mode="json")
+
+    @property
+    def report_not_ours(self) -> bool:
+        return self._configuration.report_not_ours
+
+    def select(self, study: StudyInfo) -> Selection | Refusal:
+        """The best series that no rule refuses."""
+        refused: tuple[Reason, ...] = ()
+        left = study.series
+        while True:
+            answer = select(replace(study, series=left), self._configuration.selection)
+            if isinstance(answer, Refusal):
+                # whoever passed the written rules came furthest, so its reason decides
+                reason = refused[0] if refused else answer.reason
+                return Refusal(reason, answer.excluded + refused)
+            why = self._unlike_a_crop(answer.series[0])
+            if why is None:
+                return Selection(answer.series, answer.excluded + refused)
+            refused += (why,)
+            left = tuple(s for s in left if s.series_instance_uid != why.series_instance_uid)
+
+    def with_model(self, released: ReleasedModel) -> Pipeline:
+        """As `ModelPipeline.with_model`."""
+        names = tuple(label.name for label in released.spec.output.labels)
+        if released.spec.input.kind != "volume" or names != LABELS:
+            raise EngineError(
+                f"{MODEL} {released.version} gives {', '.join(names)} of a {released.spec.input.kind}; "
+                f"the pipeline {NAME} reads with {' and '.join(LABELS)} of a volume"
+            )
+        return HippocampusReader(self._configuration, released)
+
+    def _unlike_a_crop(self, series: SeriesInfo) -> Reason | None:
+        rules = self._configuration
+        word = contains(f"{series.description} / {series.protocol}", rules.other_weightings)
+        least, most = rules.extent_mm
+        sizes = _extents(series)
+        if word is not None:
+            why = f"{word.rstrip('*')!r} in its description; T1-weighted images are read"
+        elif any(not least <= size <= most for size in sizes):
+            told = " × ".join(f"{size:.0f}" for size in sizes)
+            why = f"it covers {told} mm; a crop around one hippocampus, {least:g} to {most:g} mm long, is read"
+        else:
+            return None
+        return Reason(ReasonKind.OUTSIDE_LIMITS, f"{series.name}: {why}", series.series_instance_uid)
+
+
+class HippocampusReader(HippocampusPipeline):
+    """Implements `imaging.pipeline.Pipeline`: reads with the one version that it was given."""
+
+    def __init__(self, configuration: HippocampusConfiguration, released: ReleasedModel) -> None:
+        super().__init__(configuration)
+        self._released = released
+
+    @property
+    def model(self) -> ModelIdentity:
+        return self._released.identity
+
+    def select(self, study: StudyInfo) -> Selection | Refusal:
+        """The best series that neither a rule nor the model's limits refuse."""
+        limits = self._released.spec.limits
+        return within_limits(super().select(study), limits, self._configuration.refuse_outside, study.age)
+
+    def read(self, images: Sequence[Image], selection: Selection, engine: Engine) -> PipelineResult:
+        """Read one MR volume.
+
+        Raises
+        ------
+        ImageError
+            ANATOMY_NOT_FOUND where the model finds nothing.
+        EngineError
+            The version isn't there, was altered or fails.
+        """
+        # SciPy and SimpleITK load with the first reading: node and API only select
+        from pipelines.hippocampus.interpret import interpret  # noqa: PLC0415
+
+        if len(images) != 1 or not isinstance(images[0], Volume):
+            raise ValueError(f"{NAME} reads exactly one volume")
+        model = engine.open(MODEL, self.model.version)
+        if model.identity != self.model:
+            raise EngineError(
+                f"{MODEL} {self.model.version} has the sha256 {model.identity.sha256[:12]}…, "
+                f"the reading was asked for with {self.model.sha256[:12]}…"
+            )
+        return interpret(
+            images[0],
+            selection,
+            pipeline=self,
+            model=model,
+            spec=self._released.spec,
+            configuration=self._configuration,
+        )
+
+
+def _extents(series: SeriesInfo) -> list[float]:
+    """Extent along slices, rows and columns, mm, as far as the headers say."""
+    sizes = []
+    if series.extent is not None:
+        sizes.append(series.extent + (series.spacing or 0.0))
+    image = next((i for i in series.instances if i.is_image and i.frames), None)
+    if image is not None and image.frames[0].pixel_spacing and image.rows and image.columns:
+        rows, columns = image.frames[0].pixel_spacing
+        sizes += [image.rows * rows, image.columns * columns]
+    return sizes
