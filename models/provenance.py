@@ -54,3 +54,11 @@ class Provenance(_Record):
     lineage: Mapping[str, Any] = Field(
         {}, description="Run, cohort, approval, gate decision and whatever else leads back to its making, as JSON."
     )
+
+    @property
+    def override_reason(self) -> str:
+        """Why a person let it read against the gate; empty when the gate let it through. Every result says it."""
+        decision = self.lineage.get("decision")
+        if not isinstance(decision, Mapping) or decision.get("kind") != "override":
+            return ""
+        return str(decision.get("reason") or "no reason given")

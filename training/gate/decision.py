@@ -55,3 +55,19 @@ class DecisionBook(Protocol):
         ...
 
     def find(self, decision: str) -> Decision | None: ...
+
+
+class MemoryBook:
+    """A book that forgets when the process ends; for tests."""
+
+    def __init__(self, *decisions: Decision) -> None:
+        self._decisions = list(decisions)
+
+    def append(self, decision: Decision) -> None:
+        self._decisions.append(decision)
+
+    def of(self, model: str) -> tuple[Decision, ...]:
+        return tuple(d for d in self._decisions if d.model == model)
+
+    def find(self, decision: str) -> Decision | None:
+        return next((d for d in self._decisions if d.decision == decision), None)

@@ -1,0 +1,150 @@
+"""What a version costs, beside the champion: time per case and peak memory, each in fresh processes, taken in turns.
+
+`python -m training.gate.cost` is such a process: it reads a request on standard input and answers on standard output.
+Peak memory is the whole process's (VmHWM of `/proc/self/status`): what a machine must have.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from pydantic import TypeAdapter
+
+from imaging.errors import EngineError
+from inference.engine import OnnxEngine
+from models.store import ModelStore, ReleasedModel
+from training.cases import CaseFiles
+from training.evaluation.evaluator import evaluator_for
+from training.evaluation.settings import EvaluationSettings
+from training.gate.decision import Check
+from training.gate.rules import GateRules
+
+ROUNDS = 3
+CASES = 3
+TIMEOUT_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one version.
+
+    Parameters
+    ----------
+    seconds
+        Per case, median.
+    megabytes
+        Peak of the process, median of the rounds.
+    """
+
+    seconds: float
+    megabytes: float
+
+
+def compare_costs(
+    candidate: ReleasedModel, champion: ReleasedModel | None, cases: Sequence[CaseFiles]
+) -> tuple[Cost, Cost | None]:
+    """Measure both by turns on the same cases.
+
+    Raises
+    ------
+    EngineError
+        A version can't be run.
+    """
+    ours: list[Cost] = []
+    theirs: list[Cost] = []
+    for turn in range(ROUNDS):
+        pair = ((candidate, ours), (champion, theirs))
+        for version, kept in pair if turn % 2 == 0 else pair[::-1]:
+            if version is not None:
+                kept.append(_in_fresh_process(version, cases[:CASES]))
+    return _middle(ours), _middle(theirs) if theirs else None
+
+
+def cost_checks(candidate: Cost, champion: Cost | None, rules: GateRules) -> tuple[Check, ...]:
+    """Latency and memory against the champion's; of a first version they are told only."""
+    times = candidate.seconds, champion.seconds if champion else None
+    peaks = candidate.megabytes, champion.megabytes if champion else None
+    return (
+        _check("latency", "s per case", *times, rules.latency_ratio_max),
+        _check("memory", "MB at the peak", *peaks, rules.memory_ratio_max),
+    )
+
+
+def _check(name: str, unit: str, ours: float, theirs: float | None, most: float) -> Check:
+    if theirs is None:
+        words = f"{ours:.3g} {unit}; there is no champion to compare with"
+        return Check(name=name, passed=True, words=words, figures={"candidate": ours})
+    ratio = ours / theirs
+    words = f"{ours:.3g} {unit}, the champion {theirs:.3g}: ratio {ratio:.2f}, at most {most:g} is allowed"
+    figures = {"candidate": ours, "champion": theirs, "ratio": ratio, "most": most}
+    return Check(name=name, passed=ratio <= most, words=words, figures=figures)
+
+
+def _middle(costs: Sequence[Cost]) -> Cost:
+    return Cost(median(c.seconds for c in costs), median(c.megabytes for c in costs))
+
+
+def _in_fresh_process(version: ReleasedModel, cases: Sequence[CaseFiles]) -> Cost:
+    request = _Request(str(version.path.parents[2]), version.name, version.version, tuple(cases))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "training.gate.cost"],
+            input=_REQUEST.dump_json(request),
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.decode(errors="replace").strip().splitlines() or ["it was killed"])[-1]
+        raise EngineError(f"{version.name} {version.version} can't be measured: {last}") from None
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"{version.name} {version.version} took more than {TIMEOUT_SECONDS} s") from None
+    return Cost(**json.loads(done.stdout))
+
+
+@dataclass(frozen=True)
+class _Request:
+    folder: str
+    name: str
+    version: str
+    cases: tuple[CaseFiles, ...]
+
+
+_REQUEST = TypeAdapter(_Request)
+
+
+def _measure(request: _Request) -> Cost:
+    """Time and peak memory of this very process."""
+    model = OnnxEngine(ModelStore((Path(request.folder),))).open(request.name, request.version)
+    evaluator = evaluator_for(model.spec, EvaluationSettings())
+    seconds = []
+    for case in (files.load() for files in request.cases):
+        for _ in range(2):  # the first time warms up
+            began = time.perf_counter()
+            evaluator.answer(model, case)
+            last = time.perf_counter() - began
+        seconds.append(last)
+    return Cost(median(seconds), _peak_megabytes())
+
+
+def _peak_megabytes() -> float:
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise EngineError("this system doesn't tell a process's peak memory (VmHWM)")
+
+
+def main() -> None:
+    """Answer one request."""
+    print(json.dumps(asdict(_measure(_REQUEST.validate_json(sys.stdin.read())))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Putting a decision into effect: promote, roll back.
+
+The order is: the decision into the book, the files into the store, the alias. Readers see the old champion until the
+alias is replaced, at once. Whatever dies in between leaves a decision that isn't in effect, never a forgotten look or
+a champion that nobody decided on; promoting the same version again puts it into effect without another look.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from imaging.errors import StorageError, UsageError
+from models.publish import point, publish
+from models.store import SHIPPED, ModelStore, ReleasedModel
+from training.evaluation.kept import CARD, KEPT, evaluation_of
+from training.evaluation.report import Report
+from training.gate.decision import Decision, DecisionBook
+from training.gate.gate import Gate, find_version
+from training.places import Places
+
+
+def target(places: Places, into: Path | None = None) -> ModelStore:
+    """Where promotions go: `$RAYSIGHT_HOME/models`, or the folder ``into`` (a maintainer's `models/`)."""
+    folders = [places.home / "models", SHIPPED]
+    return ModelStore(folders if into is None else [into, *(f for f in folders if f != into)])
+
+
+def champion_of(store: ModelStore, model: str) -> ReleasedModel | None:
+    """The version that reads; None where none was promoted yet. EngineError when it was altered."""
+    version = store.aliases(model).champion
+    return None if version is None else store.version(model, version)
+
+
+def promote(
+    gate: Gate, model: str, version: str, *, by: str, into: Path | None = None, override: str = ""
+) -> Decision:
+    """Ask the gate, and if it says yes (or ``override`` gives a reason) let the version read.
+
+    Raises
+    ------
+    UsageError
+        The version is the champion, doesn't exist, or is to be overridden though it was released without a mark.
+    StorageError
+        It can't be written.
+    """
+    store = target(gate.places, into)
+    champion = champion_of(store, model)
+    if champion is not None and champion.version == version:
+        raise UsageError(f"{model} {version} is the champion")
+    if override and version in store.versions(model):
+        raise UsageError(
+            f"{model} {version} was released before, and its results can't be marked any more; override "
+            "is for candidates"
+        )
+    decision = _not_in_effect(gate, model, version)
+    if decision is None:
+        decision = gate.decide(model, version, champion, by=by, override=override)
+        gate.book.append(decision)
+    if decision.promoted:
+        released = find_version(gate.places, model, version)
+        _publish(store, released, decision)
+        _point(store, model, version)
+    return decision
+
+
+def rollback(places: Places, book: DecisionBook, model: str, *, by: str, reason: str = "") -> Decision:
+    """Let the champion's predecessor read again, at once.
+
+    Raises
+    ------
+    UsageError
+        There is no champion, or it had no predecessor.
+    EngineError
+        The predecessor was altered or is gone.
+    """
+    store = places.store
+    champion = store.aliases(model).champion
+    if champion is None:
+        raise UsageError(f"model {model} has no champion; nothing to roll back")
+    predecessor = predecessor_of(book, model, champion)
+    if predecessor is None:
+        raise UsageError(f"{model} {champion} has no predecessor: it was the first version to be promoted")
+    store.version(model, predecessor)  # what isn't sound must not be decided on
+    at = datetime.now(UTC)
+    decision = Decision(
+        decision=f"{model}-{at:%Y%m%d-%H%M%S}-{uuid4().hex[:6]}",
+        kind="rollback",
+        model=model,
+        version=predecessor,
+        before=champion,
+        promoted=True,
+        reason=f"Rolled back from {champion} to {predecessor} by {by}: {reason or 'no reason given'}",
+        by=by,
+        at=at,
+    )
+    book.append(decision)
+    _point(store, model, predecessor)
+    return decision
+
+
+def predecessor_of(book: DecisionBook, model: str, champion: str) -> str | None:
+    """The champion when ``champion`` was promoted last; a rollback to it doesn't count."""
+    promotions = [d for d in book.of(model) if d.promoted and d.kind != "rollback" and d.version == champion]
+    return promotions[-1].before if promotions else None
+
+
+def _not_in_effect(gate: Gate, model: str, version: str) -> Decision | None:
+    """The last decision, if it promoted this version: put into effect now, or in another folder too."""
+    last = next(reversed(gate.book.of(model)), None)
+    if last is None or not last.promoted or last.kind == "rollback" or last.version != version:
+        return None
+    return last if find_version(gate.places, model, version).sha256 == last.inputs.get("model") else None
+
+
+def _publish(store: ModelStore, released: ReleasedModel, decision: Decision) -> None:
+    """The version with its decision, and what is kept beside it; what is there already stays as it is."""
+    first = ModelStore(store.folders[:1])
+    if released.version not in first.versions(released.name):
+        lineage = {**released.provenance.lineage, "decision": decision.model_dump(mode="json")}
+        if evaluation := evaluation_of(released):
+            lineage["evaluation"] = summary(evaluation)
+        publish(first, released.content(), released.provenance.model_copy(update={"lineage": lineage}))
+    made = first.version(released.name, released.version)
+    for name in KEPT:
+        kept = released.path.with_name(name)
+        if kept.is_file() and not made.path.with_name(name).exists():
+            _copy(kept, made.path.with_name(name))
+
+
+def _point(store: ModelStore, model: str, version: str) -> None:
+    """Let a version read; its card is the model's from then on."""
+    point(store, model, "champion", version)
+    card = store.version(model, version).path.with_name(CARD)
+    if card.is_file():
+        _copy(card, store.folders[0] / model / CARD)
+
+
+def _copy(source: Path, goal: Path) -> None:
+    """All of it or nothing."""
+    draft = goal.with_name(f".{goal.name}")
+    try:
+        shutil.copyfile(source, draft)
+        draft.replace(goal)
+    except OSError as error:
+        raise StorageError(f"{goal} can't be written: {error.strerror}") from None
+
+
+def summary(report: Report) -> Mapping[str, Any]:
+    """What of an evaluation travels with a version: all but the single cases."""
+    kept = report.model_dump(mode="json", exclude={"cases", "baseline", "metrics"})
+    if report.baseline is not None:
+        kept["baseline"] = report.baseline.model_dump(mode="json", exclude={"cases"})
+    return kept
