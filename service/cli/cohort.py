@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,14 +46,14 @@ def build(
 
     Exit code 1 when the cohort is refused: every reason is listed, and nothing is written.
     """
-    from service.cli.text import console, print_json
+    from service.cli.text import console, print_json, progress
     from training.cohort import CohortRefusal, build_cohort, diff, load_description
 
     description, pinned = load_description(configuration_file("cohorts", name))
     shelf = _shelf(out)
     before = shelf.latest(description.name)
     try:
-        with _progress() as tell:
+        with progress() as tell:
             made = build_cohort(description, data_folder(data), pinned=pinned, on_progress=tell)
     except CohortRefusal as refusal:
         _tell_refusals(f"The cohort {name} is refused", refusal.refusals, json=json)
@@ -92,12 +90,12 @@ def verify(reference: Reference, data: Data = None, out: Out = None, json: Json 
     """Hash every file again. Exit code 1 when one has changed or is gone, or when the approval has ended."""
     from datetime import UTC, datetime
 
-    from service.cli.text import console, plural, print_json
+    from service.cli.text import console, plural, print_json, progress
     from training.cohort import Refusal, RefusalKind
     from training.cohort import verify as hash_again
 
     found = _shelf(out).load(reference)
-    with _progress() as tell:
+    with progress() as tell:
         result = hash_again(found, data_folder(data), tell)
     objection = found.approval.objection(found.approval.uses[0], datetime.now(UTC).date())
     ended = (Refusal(RefusalKind.APPROVAL, objection),) if objection else ()
@@ -142,18 +140,6 @@ def _shelf(out: Path | None) -> CohortShelf:
     from training.cohort import CohortShelf
 
     return CohortShelf(out.expanduser() if out else home_folder() / "cohorts")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    err = Console(stderr=True)
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda what, share: bar.update(task, description=what, completed=share)
 
 
 def _summary(of: Cohort) -> dict[str, object]:

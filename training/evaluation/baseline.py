@@ -56,7 +56,7 @@ class PositionPrior:
         """``scores`` with the group of the case's size."""
         low, high = self.size_edges_mm3
         size = _volume(case)
-        word = f"below {low:.0f} mm³" if size < low else f"{low:.0f} to {high:.0f} mm³"
+        word = f"up to {low:.0f} mm³" if size <= low else f"{low:.0f} to {high:.0f} mm³"
         word = f"above {high:.0f} mm³" if size > high else word
         return scores.model_copy(update={"groups": {"size": word, **scores.groups}})
 

@@ -17,6 +17,7 @@ from models.spec import ModelSpec, VolumeInput
 from models.store import ReleasedModel
 from training.cases import CaseFiles, LabelledVolume, of_members
 from training.cohort import Cohort, Split, Use, require
+from training.cohort.members import natural
 from training.evaluation.baseline import PositionPrior
 from training.evaluation.bootstrap import figures
 from training.evaluation.evaluator import Evaluator, evaluator_for
@@ -207,8 +208,14 @@ def _groups(cases: Sequence[CaseScores]) -> list[tuple[str, str, list[CaseScores
         (criterion, group, groups[group])
         for criterion, groups in found.items()
         if len(groups) > 1
-        for group in sorted(groups)
+        for group in sorted(groups, key=_rank)
     ]
+
+
+def _rank(group: str) -> tuple[int, tuple[tuple[int, str], ...]]:
+    """The lowest group first, the highest last, words by their alphabet."""
+    place = 0 if group.startswith("up to") else 2 if group.startswith("above") else 1
+    return place, natural(group)
 
 
 def _unread(case: LabelledVolume, evaluator: Evaluator, why: str) -> CaseScores:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import pickle
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from imaging.errors import ConfigurationError, ExportError
-from models.spec import ModelSpec
+from imaging.errors import ExportError
 from training.runs.record import read_record
+from training.tasks.network import build_network
 
 WEIGHTS = "weights.pt"
 
@@ -25,7 +24,7 @@ def load_network(folder: Path) -> nn.Module:
     ExportError
         The weights are missing, were altered, or don't fit the network.
     ConfigurationError
-        There is no source for the network.
+        There is no source for the network, or it can't be built for the description.
     """
     record = read_record(folder)
     path = folder / WEIGHTS
@@ -35,21 +34,10 @@ def load_network(folder: Path) -> nn.Module:
         raise ExportError(f"{path}: {error.strerror}; a run has weights after its first epoch") from None
     if record.weights_sha256 is not None and digest != record.weights_sha256:
         raise ExportError(f"{path} was altered: its sha256 is {digest[:12]}…, run.json says another; train again")
-    network = untrained(record.spec)
+    network = build_network(record.spec, record.seed)
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
         first = str(error).strip().splitlines()[0]
         raise ExportError(f"{path} doesn't fit models/{record.model}/network.py: {first}") from None
     return network.eval()
-
-
-def untrained(spec: ModelSpec) -> nn.Module:
-    """What `models.<name>.network.build` makes for a description; ConfigurationError when there is no such module."""
-    module = f"models.{spec.name}.network"
-    try:
-        return importlib.import_module(module).build(spec)
-    except ModuleNotFoundError as error:
-        if error.name and module.startswith(error.name):
-            raise ConfigurationError(f"there is no models/{spec.name}/network.py to build the network with") from None
-        raise

@@ -1,0 +1,170 @@
+"""Cross-validation: every case answered by the run that left out its fold, pooled."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from imaging.errors import ExportError, UsageError
+from inference.engine import OnnxEngine
+from inference.session import EngineOptions
+from models.provenance import Provenance
+from models.publish import publish
+from models.store import ModelStore
+from training.cases import CaseFiles, of_members
+from training.cohort import Cohort, Use, require
+from training.evaluation.baseline import prior_baseline
+from training.evaluation.evaluate import Pictures, Scored, Tell, files_digest, make_report, score_cases
+from training.evaluation.evaluator import evaluator_for
+from training.evaluation.report import Report
+from training.evaluation.settings import EvaluationSettings
+from training.places import Places
+from training.runs.folder import RunFolder, all_runs
+from training.runs.record import RunRecord
+
+
+@dataclass(frozen=True)
+class Folds:
+    """One run per fold of a cohort, in order of fold."""
+
+    runs: tuple[tuple[Path, RunRecord], ...]
+    cohort: Cohort
+
+    def cases(self, data: Path) -> list[tuple[CaseFiles, ...]]:
+        """By fold, the cases that its run did not see; ``data`` is the folder that the cohort's paths start from."""
+        return [of_members(self.cohort.fold(fold)[1], data) for fold in range(len(self.runs))]
+
+
+def newest_folds(places: Places, model: str) -> Folds:
+    """For each fold the newest run that is done and exported, all of the cohort of the newest one.
+
+    Raises
+    ------
+    UsageError
+        A fold has no such run, or they were configured differently.
+    """
+    done = [
+        (run.path, record)
+        for run in all_runs(places.runs)
+        for record in [run.record]
+        if record.model == model and record.state == "done" and record.fold is not None and record.onnx_sha256
+    ]
+    if not done:
+        raise UsageError(f"no fold of {model} was trained; `raysight train {model} --fold 0` begins with the first")
+    newest = done[-1][1].cohort
+    by_fold = {record.fold: (folder, record) for folder, record in done if record.cohort.digest == newest.digest}
+    folder, last = done[-1]
+    cohort = RunFolder(folder).cohort
+    lacking = [str(fold) for fold in range(cohort.assignment.folds) if fold not in by_fold]
+    if lacking:
+        commands = "; ".join(f"raysight train {model} --fold {fold}" for fold in lacking)
+        raise UsageError(f"of cohort {cohort.name} {cohort.digest[:12]}, folds {', '.join(lacking)} lack: {commands}")
+    runs = tuple(by_fold[fold] for fold in range(cohort.assignment.folds))
+    for _, record in runs:
+        if (record.configuration, record.spec) != (last.configuration, last.spec):
+            raise UsageError(
+                f"runs {record.run} and {last.run} were configured differently: train all folds alike to pool them"
+            )
+    return Folds(runs, cohort)
+
+
+def evaluate_cv(
+    folds: Folds,
+    data: Path,
+    *,
+    options: EngineOptions | None = None,
+    settings: EvaluationSettings | None = None,
+    pictures: Pictures | None = None,
+    tell: Tell | None = None,
+) -> Report:
+    """Pooled figures over the folds, through the engine that serves.
+
+    The baseline of each fold is made of the other folds' cases.
+
+    Parameters
+    ----------
+    data
+        The folder that the cohort's paths start from.
+
+    Raises
+    ------
+    CohortError
+        The cohort may not be used, or a file was changed.
+    ExportError
+        A run's ONNX file isn't the one that was exported.
+    """
+    require(folds.cohort, Use.EVALUATE)
+    spec, chosen = folds.runs[0][1].spec, settings or EvaluationSettings()
+    evaluator = evaluator_for(spec, chosen)
+    everyone = folds.cases(data)
+    edges = prior_baseline([case for cases in everyone for case in cases], spec).size_edges_mm3
+    scored, provider = [], ""
+    with tempfile.TemporaryDirectory() as scratch:
+        store = ModelStore((Path(scratch),))
+        engine = OnnxEngine(store, options)
+        for fold, (folder, record) in enumerate(folds.runs):
+            publish(store, _file(folder, record), _as_version(record, fold))
+            opened = engine.open(spec.name, str(fold + 1))
+            provider = opened.session.provider
+            prior = prior_baseline(of_members(folds.cohort.fold(fold)[0], data), spec)
+            prior = replace(prior, size_edges_mm3=edges)  # so that every fold's cases are grouped alike
+            heard = _part(tell, fold, len(folds.runs))
+            scored.append(
+                score_cases(opened, evaluator, spec, everyone[fold], prior=prior, pictures=pictures, tell=heard)
+            )
+    return make_report(
+        _pooled(scored),
+        evaluator.metrics,
+        chosen,
+        model=spec.name,
+        version=None,
+        sha256=None,
+        run=None,
+        data="cv",
+        cohort=folds.cohort.digest,
+        files=files_digest([case for cases in everyone for case in cases]),
+        baseline_name="the most frequent label of the other folds' cases at each position; the image isn't looked at",
+        provider=provider,
+    )
+
+
+def _file(folder: Path, record: RunRecord) -> bytes:
+    path = folder / "model.onnx"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ExportError(f"{path}: {error.strerror}; export the run again") from None
+    if sha256(content).hexdigest() != record.onnx_sha256:
+        raise ExportError(f"{path} was altered: run.json names another digest; export the run again")
+    return content
+
+
+def _as_version(record: RunRecord, fold: int) -> Provenance:
+    assert record.onnx_sha256 is not None  # `newest_folds` takes exported runs only
+    return Provenance(
+        model=record.model,
+        version=str(fold + 1),
+        sha256=record.onnx_sha256,
+        origin="released",
+        created=datetime.now(UTC),
+        spec=record.spec,
+    )
+
+
+def _pooled(scored: Sequence[Scored]) -> Scored:
+    cases = [len(part.model) for part in scored]
+    return Scored(
+        tuple(c for part in scored for c in part.model),
+        tuple(c for part in scored for c in part.baseline),
+        sum(part.seconds * n for part, n in zip(scored, cases, strict=True)) / sum(cases),
+    )
+
+
+def _part(tell: Tell | None, number: int, of: int) -> Tell | None:
+    if tell is None:
+        return None
+    return lambda what, share: tell(f"fold {number}: {what}", (number + share) / of)
