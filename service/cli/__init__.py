@@ -1,7 +1,7 @@
 """The command line. Importing it stays fast: what is heavy is imported inside the commands."""
 
 # the order of the help
-from service.cli import roles, status, reading, network, control, cohort, train, runs, mlflow_ui, upkeep  # isort: skip  # noqa: F401
+from service.cli import roles, status, reading, network, control, cohort, train, evaluate, runs, mlflow_ui, upkeep  # isort: skip  # noqa: F401
 from service.cli.app import app, main
 
 __all__ = ["app", "main"]
