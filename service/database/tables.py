@@ -1,8 +1,8 @@
 """The tables.
 
 Derived ones (`log_position`, `studies`, `instances`, `readings`, `objects`) are rebuilt from the spool, the receive
-log and the results by `raysight index rebuild`. Primary ones (`deliveries`, `attempts`, `stops`, `audit`) hold what
-no file tells; they are backed up.
+log and the results by `raysight index rebuild`. Primary ones (`deliveries`, `attempts`, `stops`, `audit`,
+`decisions`) hold what no file tells; they are backed up.
 """
 
 from __future__ import annotations
@@ -201,5 +201,15 @@ audit = Table(
     Column("detail", Text, nullable=False, default=""),
 )
 
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),  # the order in which they were taken
+    Column("decision", String(120), nullable=False, unique=True),
+    Column("model", String(80), nullable=False, index=True),
+    Column("at", UTCDateTime, nullable=False),
+    Column("document", JSON, nullable=False),  # training.gate.decision.Decision
+)
+
 DERIVED = (log_position, studies, instances, readings, objects)
-PRIMARY = (deliveries, attempts, stops, audit)
+PRIMARY = (deliveries, attempts, stops, audit, decisions)
