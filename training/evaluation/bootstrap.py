@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, stdtrit
 
 from imaging.errors import UsageError
 from training.evaluation.report import CaseScores, Figure
@@ -149,5 +149,5 @@ def level(confidence: float, subjects: int) -> float:
     """The percentile (as a share) that bounds an interval: Φ(t · √(n / (n - 1))), t Student's with n - 1 degrees."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence lies between 0 and 1, not at {confidence}")
-    t = stats.t.ppf((1 - confidence) / 2, subjects - 1)
-    return float(stats.norm.cdf(t * math.sqrt(subjects / (subjects - 1))))
+    t = stdtrit(subjects - 1, (1 - confidence) / 2)
+    return float(ndtr(t * math.sqrt(subjects / (subjects - 1))))
