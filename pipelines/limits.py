@@ -66,7 +66,9 @@ def outside_notes(series: SeriesInfo, limits: Limits, refuse: Collection[LimitNa
 
 
 def _within(limit: Range, values: tuple[float, ...]) -> bool:
-    return all(any(limit.contains(v + by) for by in (-_ROUNDING_MM, 0.0, _ROUNDING_MM)) for v in values)
+    least = None if limit.least is None else limit.least - _ROUNDING_MM
+    most = None if limit.most is None else limit.most + _ROUNDING_MM
+    return all(Range(least=least, most=most).contains(value) for value in values)
 
 
 def _words(limit: Range, unit: str) -> str:

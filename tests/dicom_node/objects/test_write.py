@@ -390,3 +390,27 @@ def test_no_reason_and_a_reason_are_not_mixed(tmp_path: Path) -> None:
     one = finding(1, None, ct_geometry(), (3, 30, 20))
     with pytest.raises(ValueError, match="exactly when"):
         replace(order.reading, findings=(one,), reason=Reason(ReasonKind.TRUNCATED, "short"))
+
+
+def test_a_part_of_an_organ_is_named_in_report_and_segment(tmp_path: Path) -> None:
+    order = small_order(tmp_path)
+    part = replace(
+        order.reading.findings[0],
+        category=codes.ANATOMICAL_STRUCTURE,
+        kind=codes.HIPPOCAMPUS,
+        site=codes.HIPPOCAMPUS,
+        modifier=codes.Code("255549009", "SCT", "Anterior"),
+    )
+    one = {1: order.masks[1]}
+    made = parsed(replace(order, masks=one, reading=replace(order.reading, findings=(part,))))
+    (segment,) = made[Role.SEG].SegmentSequence
+    (modifier,) = segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence
+    assert (modifier.CodeValue, segment.SegmentLabel) == ("255549009", "Hippocampus, anterior 1")
+    region = segment.AnatomicRegionSequence[0].AnatomicRegionModifierSequence
+    assert [m.CodeMeaning for m in region] == ["Right", "Anterior"]
+    (site,) = items(made[Role.SR], "363698007")
+    assert [m.ConceptCodeSequence[0].CodeMeaning for m in site.ContentSequence] == ["Right", "Anterior"]
+    (done,) = items(made[Role.SR], codes.SUMMARY_OF_ANALYSES.value)
+    assert done.ConceptCodeSequence[0].CodeValue == codes.SUCCEEDED.value
+    assert "Structures measured by" in texts(made[Role.SR])
+    assert "above threshold" not in texts(made[Role.SR])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from imaging import codes
+from imaging.codes import Code
 from imaging.geometry import Vector
 from imaging.reading import Finding, Measurement, ModelIdentity, Reading, ReadingStatus
 from service.workflows.tracking import track
+
+FRONT, BACK = Code("255549009", "SCT", "Anterior"), Code("255551008", "SCT", "Posterior")
 
 
 def _finding(number: int, centre: Vector, long_axis: float = 6.0, uid: str | None = None) -> Finding:
@@ -57,3 +62,10 @@ def test_one_earlier_finding_gives_its_uid_to_the_nearest_only() -> None:
     now = track(_reading(_finding(1, (9, 0, 0)), _finding(2, (2, 0, 0))), "k", before)
     assert now.findings[1].tracking_uid == "2.25.1"
     assert now.findings[0].tracking_uid != "2.25.1"
+
+
+def test_neighbouring_parts_of_one_organ_keep_apart() -> None:
+    front, back = (replace(_finding(n, (n, 0, 0)), modifier=part) for n, part in enumerate((FRONT, BACK), start=1))
+    before = _reading(replace(front, tracking_uid="2.25.1"), replace(back, tracking_uid="2.25.2"))
+    swapped = _reading(replace(back, number=1, centre=(1, 0, 0)), replace(front, number=2, centre=(2, 0, 0)))
+    assert [f.tracking_uid for f in track(swapped, "k", before).findings] == ["2.25.2", "2.25.1"]
