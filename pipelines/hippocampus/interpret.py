@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,6 +57,12 @@ def interpret(
     missing = [label.name for label, mask in parts.items() if mask is None]
     notes = [f"Limitation: no {name} hippocampus was found; that part is not measured." for name in missing]
     notes += [_cut(label) for label, mask in found.items() if _touches_edge(mask)]
+    findings = [_part(n, label, mask, volume) for n, (label, mask) in enumerate(found.items(), start=1)]
+    masks = list(found.values())
+    if not missing:
+        # a segment of its own, over the parts: a group without one beside theirs is no valid report
+        masks.append(Mask.from_full(labels > 0, volume.geometry))
+        findings.append(_whole(len(masks), masks[-1], volume))
     reading = Reading(
         study_instance_uid=volume.series.instances[0].study_instance_uid,
         pipeline=pipeline.name,
@@ -64,7 +72,7 @@ def interpret(
         procedure=pipeline.procedure,
         conclusion=_conclusion({label.name: mask for label, mask in found.items()}, missing, by),
         analysed=_analysed(volume),
-        findings=tuple(_part(n, label, mask, volume) for n, (label, mask) in enumerate(found.items(), start=1)),
+        findings=tuple(findings),
         series_instance_uid=volume.series.series_instance_uid,
         sop_instance_uids=tuple(dict.fromkeys(s.sop_instance_uid for s in volume.slices)),
         excluded=selection.excluded,
@@ -75,7 +83,7 @@ def interpret(
             *outside_notes(volume.series, spec.limits, configuration.refuse_outside),
         ),
     )
-    return PipelineResult(reading, dict(enumerate(found.values(), start=1)))
+    return PipelineResult(reading, dict(enumerate(masks, start=1)))
 
 
 def _mask(full: NDArray[np.bool_], volume: Volume) -> Mask | None:
@@ -99,22 +107,35 @@ def _side(volume: Volume) -> Code | None:
 
 
 def _part(number: int, label: Label, mask: Mask, volume: Volume) -> Finding:
-    first, slices = mask.offset[0], mask.array.shape[0]
-    frames = {i.frame_of_reference_uid for i in volume.series.instances}
-    x, y, z = (float(v) for v in mask.centroid)
-    return Finding(
-        number=number,
+    return replace(
+        _whole(number, mask, volume),
         category=label.category.code,
         kind=label.code.code,
         modifier=label.modifier.code if label.modifier else None,
         site=label.code.code,
+        place=f"{label.name} hippocampus, {_slices(mask)}",
+    )
+
+
+def _whole(number: int, mask: Mask, volume: Volume) -> Finding:
+    frames = {i.frame_of_reference_uid for i in volume.series.instances}
+    x, y, z = (float(v) for v in mask.centroid)
+    return Finding(
+        number=number,
+        category=codes.ANATOMICAL_STRUCTURE,
+        kind=codes.HIPPOCAMPUS,
+        site=codes.HIPPOCAMPUS,
         laterality=_side(volume),
-        place=f"{label.name} hippocampus, slices {first + 1} to {first + slices}",
+        place=f"whole hippocampus, {_slices(mask)}",
         centre=(x, y, z),
         key_slice=mask.offset[0] + int(np.argmax(mask.array.sum(axis=(1, 2)))),
         frame_of_reference_uid=frames.pop() if len(frames) == 1 else None,
         measurements=(Measurement(codes.VOLUME, mask.volume, codes.MM3),),
     )
+
+
+def _slices(mask: Mask) -> str:
+    return f"slices {mask.offset[0] + 1} to {mask.offset[0] + mask.array.shape[0]}"
 
 
 def _conclusion(found: dict[str, Mask], missing: list[str], by: str) -> str:

@@ -114,26 +114,34 @@ def test_the_objects_are_valid_and_come_back_equal(house: House, first: Any, tmp
     report = hd.sr.srread(paths["sr"])
     segmentation = hd.seg.segread(paths["seg"])
     groups = {g["TrackingUniqueIdentifier"]: g for g in read_report(paths["sr"], tmp_path)["Measurements"]}
-    modifiers = {}
+    modifiers, volumes = {}, []
     for number in segmentation.segment_numbers:
         described = segmentation.get_segment_description(number)
         kind = described.SegmentedPropertyTypeCodeSequence[0]
         assert described.segmented_property_category.value == codes.ANATOMICAL_STRUCTURE.value
         assert kind.CodeValue == codes.HIPPOCAMPUS.value
-        (modifier,) = kind.SegmentedPropertyTypeModifierCodeSequence
-        modifiers[number] = (modifier.CodeValue, modifier.CodeMeaning)
+        modifiers[number] = [
+            (m.CodeValue, m.CodeMeaning) for m in kind.get("SegmentedPropertyTypeModifierCodeSequence", ())
+        ]
         pixels = segmentation.get_pixels_by_source_instance(
             [str(dcmread(p).SOPInstanceUID) for p in sorted((house.raysight.folder / "early").iterdir())],
             segment_numbers=[number],
             assert_missing_frames_are_empty=True,
         )
         volume = float(np.count_nonzero(pixels))  # 1 mm³ each
-        assert volume > 100
+        volumes.append(volume)
         assert measured(groups[described.tracking_uid])[codes.VOLUME.value, None] == pytest.approx(volume)
-    assert modifiers == {1: ("255549009", "Anterior"), 2: ("255551008", "Posterior")}
+    assert modifiers == {1: [("255549009", "Anterior")], 2: [("255551008", "Posterior")], 3: []}
+    assert min(volumes) > 100
+    assert volumes[0] + volumes[1] == volumes[2]
     found = report.content.get_volumetric_roi_measurement_groups()
-    assert [g.tracking_identifier for g in found] == ["Hippocampus, anterior 1", "Hippocampus, posterior 2"]
-    assert [g.finding_sites[0].topographical_modifier.meaning for g in found] == ["Anterior", "Posterior"]
+    assert [g.tracking_identifier for g in found] == [
+        "Hippocampus, anterior 1",
+        "Hippocampus, posterior 2",
+        "Hippocampus 3",
+    ]
+    parts = [g.finding_sites[0].topographical_modifier for g in found]
+    assert [part and part.meaning for part in parts] == ["Anterior", "Posterior", None]
 
 
 def test_each_result_names_the_version_that_read_it(house: House, first: Any) -> None:

@@ -127,6 +127,9 @@ def test_every_stack_is_measured_where_it_lies(
         assert (finding.kind, finding.category) == (codes.HIPPOCAMPUS, codes.ANATOMICAL_STRUCTURE)
         assert finding.laterality == codes.RIGHT
         assert mask[finding.key_slice].any()
+    whole = result.reading.findings[-1]
+    assert (whole.number, whole.kind, whole.modifier) == (3, codes.HIPPOCAMPUS, None)
+    assert whole.measured(codes.VOLUME) == sum(f.measured(codes.VOLUME) or 0 for f in parts.values())
     assert result.reading.model == store.champion(MODEL).identity
     assert not result.reading.notes
     assert "together 1." in result.reading.conclusion
