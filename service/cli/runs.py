@@ -44,7 +44,8 @@ def list_runs(json: Json = False) -> None:
         table.add_row(
             r.run, r.state, str(r.epochs), str(r.best_epoch or ""), score, str(r.seed), r.cohort.digest[:12]
         )
-    console().print(table if records else f"No runs in {places().runs}; `raysight train NAME` makes one.")
+    empty = f"No runs in {places().runs}; `raysight train NAME` makes one."
+    console().print(table if records else empty, soft_wrap=not records)
 
 
 @runs.command(epilog="Example: raysight runs show latest")
@@ -85,9 +86,8 @@ def pack(
     size = make_pack(out.expanduser().resolve(), asked, frozen, data_folder(data))
     if size > FITS_BYTES:
         note(f"the pack has {amount(size / 1e6)}, more than the {amount(FITS_BYTES / 1e6)} that one should have")
-    console().print(
-        f"{out}: {amount(size / 1e6)}. There: raysight train --pack DIR; here again: raysight runs merge DIR"
-    )
+    after = "there: raysight train --pack DIR; here again: raysight runs merge DIR"
+    console().print(f"{out}: {size / 1e6:.1f} MB; {after}", soft_wrap=True)
 
 
 @runs.command(epilog="Example: raysight runs merge /media/stick/fold0")
