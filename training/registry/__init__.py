@@ -6,7 +6,6 @@ not installed, and nothing stops: what can't be mirrored is told in one line. On
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,9 +15,6 @@ from training.places import Places
 from training.runs.folder import RunFolder
 
 __all__ = ["import_run", "installed", "log_report", "mirror_decision"]
-
-# Read when MLflow is imported: nothing is sent to its makers, and what goes wrong reaches us as an exception.
-os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", MLFLOW_LOGGING_LEVEL="CRITICAL")
 
 
 def installed() -> bool:

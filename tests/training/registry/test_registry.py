@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -345,3 +348,22 @@ def test_nothing_is_sent_to_mlflows_makers() -> None:
     from mlflow.telemetry.utils import is_telemetry_disabled
 
     assert is_telemetry_disabled()
+
+
+def test_nor_is_it_when_monai_imports_mlflow_first() -> None:
+    """It does, with its losses."""
+    pytest.importorskip("monai", reason="torch is not installed")
+    script = (
+        "import sys, training, monai.losses; assert 'mlflow' in sys.modules;"
+        "from mlflow.telemetry.utils import is_telemetry_disabled as off; print(off())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_CURRENT_TEST")}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        cwd=SHIPPED.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
