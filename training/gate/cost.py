@@ -1,7 +1,8 @@
 """What a version costs, beside the champion: time per case and peak memory, each in fresh processes, taken in turns.
 
 `python -m training.gate.cost` is such a process: it reads a request on standard input and answers on standard output.
-Peak memory is the whole process's (VmHWM of `/proc/self/status`): what a machine must have.
+Memory is what the version adds: the process's peak (VmHWM of `/proc/self/status`) less what it held before the
+version was loaded (VmRSS), as the libraries' own share would hide a difference.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from training.gate.rules import GateRules
 
 ROUNDS = 3
 CASES = 3
+LEAST_MEGABYTES = 16.0  # below it a ratio is that of two noises
 TIMEOUT_SECONDS = 900
 
 
@@ -40,7 +42,7 @@ class Cost:
     seconds
         Per case, median.
     megabytes
-        Peak of the process, median of the rounds.
+        Added at the peak, median of the rounds.
     """
 
     seconds: float
@@ -48,7 +50,7 @@ class Cost:
 
 
 def compare_costs(
-    candidate: ReleasedModel, champion: ReleasedModel | None, cases: Sequence[CaseFiles]
+    candidate: ReleasedModel, champion: ReleasedModel | None, cases: Sequence[CaseFiles], rounds: int = ROUNDS
 ) -> tuple[Cost, Cost | None]:
     """Measure both by turns on the same cases.
 
@@ -59,7 +61,7 @@ def compare_costs(
     """
     ours: list[Cost] = []
     theirs: list[Cost] = []
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         pair = ((candidate, ours), (champion, theirs))
         for version, kept in pair if turn % 2 == 0 else pair[::-1]:
             if version is not None:
@@ -70,11 +72,15 @@ def compare_costs(
 def cost_checks(candidate: Cost, champion: Cost | None, rules: GateRules) -> tuple[Check, ...]:
     """Latency and memory against the champion's; of a first version they are told only."""
     times = candidate.seconds, champion.seconds if champion else None
-    peaks = candidate.megabytes, champion.megabytes if champion else None
+    peaks = _counted(candidate), _counted(champion) if champion else None
     return (
         _check("latency", "s per case", *times, rules.latency_ratio_max),
         _check("memory", "MB at the peak", *peaks, rules.memory_ratio_max),
     )
+
+
+def _counted(cost: Cost) -> float:
+    return max(cost.megabytes, LEAST_MEGABYTES)
 
 
 def _check(name: str, unit: str, ours: float, theirs: float | None, most: float) -> Check:
@@ -122,6 +128,7 @@ _REQUEST = TypeAdapter(_Request)
 
 def _measure(request: _Request) -> Cost:
     """Time and peak memory of this very process."""
+    before = _megabytes("VmRSS")
     model = OnnxEngine(ModelStore((Path(request.folder),))).open(request.name, request.version)
     evaluator = evaluator_for(model.spec, EvaluationSettings())
     seconds = []
@@ -131,14 +138,14 @@ def _measure(request: _Request) -> Cost:
             evaluator.answer(model, case)
             last = time.perf_counter() - began
         seconds.append(last)
-    return Cost(median(seconds), _peak_megabytes())
+    return Cost(median(seconds), _megabytes("VmHWM") - before)
 
 
-def _peak_megabytes() -> float:
+def _megabytes(name: str) -> float:
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
-    raise EngineError("this system doesn't tell a process's peak memory (VmHWM)")
+    raise EngineError(f"this system doesn't tell a process's memory ({name})")
 
 
 def main() -> None:

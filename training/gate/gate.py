@@ -16,7 +16,7 @@ from training.cohort import Cohort, CohortShelf
 from training.evaluation.evaluate import cases_of, evaluate, files_digest
 from training.evaluation.kept import prior_of
 from training.evaluation.report import Report
-from training.gate.cost import compare_costs, cost_checks
+from training.gate.cost import ROUNDS, compare_costs, cost_checks
 from training.gate.decision import Check, Decision, DecisionBook
 from training.gate.evidence import gather
 from training.gate.judging import judge_figures
@@ -36,6 +36,8 @@ class Gate:
         The data folder of the gate's cohort.
     tell
         Told what is being done.
+    rounds
+        How often time and memory of both versions are measured.
     """
 
     places: Places
@@ -44,6 +46,7 @@ class Gate:
     rules_sha256: str
     data: Path
     tell: Callable[[str], None] = field(default=lambda _: None)
+    rounds: int = ROUNDS
 
     def decide(self, model: str, version: str, champion: ReleasedModel | None, *, by: str, override: str) -> Decision:
         """Judge a version; nothing is published or kept yet.
@@ -114,7 +117,7 @@ class Gate:
             return _Judged(checks)
         cases = cases_of(cohort, self.rules.split, self.data)
         self.tell("time and memory")
-        checks += cost_checks(*compare_costs(released, champion, cases), self.rules)
+        checks += cost_checks(*compare_costs(released, champion, cases, self.rounds), self.rules)
         if not all(check.passed for check in checks):
             return _Judged(checks)
         digest = files_digest(cases)

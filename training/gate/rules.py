@@ -67,7 +67,7 @@ class GateRules(_Part):
     resamples: int = Field(10_000, ge=1_000, description="Of the bootstrap.")
     subgroups: SubgroupRule = Field(description="When a subgroup refuses.")
     latency_ratio_max: float = Field(gt=0, description="Time per case, by the champion's in the same run.")
-    memory_ratio_max: float = Field(gt=0, description="Peak memory of the process, by the champion's.")
+    memory_ratio_max: float = Field(gt=0, description="Memory that it adds at the peak, by the champion's.")
 
 
 def load_rules(path: Path) -> GateRules:
