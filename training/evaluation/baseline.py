@@ -113,7 +113,7 @@ def load_prior(folder: Path) -> PositionPrior | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
             low, high = (float(edge) for edge in found["size_edges_mm3"])
             labels: NDArray[np.uint8] = found["labels"].astype(np.uint8, casting="safe")
             return PositionPrior(labels, (low, high), int(found["cases"]))

@@ -15,7 +15,7 @@ from imaging.geometry import Vector
 from models.transforms import turn_to
 from training.cases import LabelledVolume
 
-TRUTH, ANSWER, BOTH = (60, 220, 90), (255, 70, 200), (255, 255, 255)
+TRUTH, ANSWER, BOTH = (60, 220, 90), (255, 70, 200), (255, 230, 60)  # no grey
 ENLARGED = 4
 """Pixels per millimetre."""
 _SHARES = (0.25, 0.5, 0.75)
