@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dicom_node.network.peers import RemoteAE
-    from service.configuration import Configuration
+    from service.configuration import Configuration, Home
     from training.places import Places
 
 Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
@@ -42,15 +42,28 @@ def database(of: Configuration) -> Iterator[Engine]:
     ConfigurationError
         The database does not answer, or its tables aren't this version's.
     """
+    if not has_database(of.home):
+        raise UsageError(f"nothing was stored in {of.home.root} yet; start `raysight serve`, or give another --home")
+    with open_database(of.home) as engine:
+        yield engine
+
+
+def has_database(home: Home) -> bool:
+    """Whether anything was ever stored; of a server that is taken for granted."""
     from sqlalchemy.engine import make_url
+
+    url = make_url(home.database_url)
+    return url.get_backend_name() != "sqlite" or os.path.isfile(url.database or "")  # noqa: PTH113
+
+
+@contextmanager
+def open_database(home: Home) -> Iterator[Engine]:
+    """The home's database, made if there is none; ConfigurationError as `database`."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from service.database.engine import connect
 
-    url = make_url(of.home.database_url)
-    if url.get_backend_name() == "sqlite" and not os.path.isfile(url.database or ""):  # noqa: PTH113
-        raise UsageError(f"nothing was stored in {of.home.root} yet; start `raysight serve`, or give another --home")
-    engine = connect(of.home.database_url)
+    engine = connect(home.database_url)
     try:
         yield engine
     except SQLAlchemyError as error:

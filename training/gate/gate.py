@@ -65,9 +65,7 @@ class Gate:
         CohortError
             A case of the gate was changed or can't be read.
         """
-        cohort = CohortShelf(self.places.cohorts).latest(self.rules.cohort)
-        if cohort is None:
-            raise UsageError(f"the gate's cohort was never built: `raysight cohort build {self.rules.cohort}`")
+        cohort = gate_cohort(self.places, self.rules)
         at = datetime.now(UTC)
         before = champion.version if champion else None
         inputs = {"gate": f"{cohort.name}/{self.rules.split}", "rules": self.rules_sha256, "cohort": cohort.digest}
@@ -141,6 +139,14 @@ class _Judged:
     look: int | None = None
     alpha: float | None = None
     gate_cases: str | None = None
+
+
+def gate_cohort(places: Places, rules: GateRules) -> Cohort:
+    """The cohort that the rules name, as it was built last; UsageError when it never was."""
+    cohort = CohortShelf(places.cohorts).latest(rules.cohort)
+    if cohort is None:
+        raise UsageError(f"the gate's cohort was never built: `raysight cohort build {rules.cohort}`")
+    return cohort
 
 
 def looks(book: DecisionBook, model: str, gate_cases: str, gate: str) -> int:

@@ -49,9 +49,12 @@ def promote(
         It can't be written.
     """
     store = target(gate.places, into)
-    champion = champion_of(store, model)
-    if champion is not None and champion.version == version:
+    there = (
+        store if into is None else ModelStore((into,))
+    )  # shipping the champion of this installation is no repetition
+    if there.aliases(model).champion == version:
         raise UsageError(f"{model} {version} is the champion")
+    champion = champion_of(store, model)
     if override and version in store.versions(model):
         raise UsageError(
             f"{model} {version} was released before, and its results can't be marked any more; override "
