@@ -62,8 +62,10 @@ test: install-dev peers lint
 test-long: install-dev peers
 	$(PYTEST) -m long
 
-bench: install-dev peers
+bench: install-dev install-train peers
 	$(BIN)/python -m benchmarks.ingest
+	@$(PIP) --editable '.[openvino]'
+	$(BIN)/python -m benchmarks.inference
 	$(BIN)/python -m benchmarks.lung_nodule_baseline
 
 format: install-dev
@@ -72,8 +74,8 @@ format: install-dev
 
 constraints: install-dev
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cpu --extra dev --extra postgres --extra train \
-		--no-header --no-annotate --output-file constraints.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cpu --extra openvino \
+		--extra dev --extra postgres --extra train --no-header --no-annotate --output-file constraints.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .demo

@@ -54,6 +54,9 @@ class OnnxRuntime:
         As `inference.session.EngineOptions`.
     optimise
         Whether the graph is rewritten into a faster one; always, but where that is measured.
+    patterns
+        Whether the first run's memory is planned into one block for the later ones. It takes the memory once more
+        and saves no time where shapes are fixed (docs/benchmarks.md).
 
     Raises
     ------
@@ -67,8 +70,9 @@ class OnnxRuntime:
         provider: tuple[str, dict[str, str]] = CPU,
         *,
         threads: int = 0,
-        spinning: bool = True,
+        spinning: bool = False,
         optimise: bool = True,
+        patterns: bool = False,
     ) -> None:
         name, _ = provider
         if name not in onnxruntime.get_available_providers():
@@ -80,6 +84,7 @@ class OnnxRuntime:
         settings.inter_op_num_threads = 1
         settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         settings.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL
+        settings.enable_mem_pattern = patterns
         settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
         try:
             self._session = onnxruntime.InferenceSession(content, settings, providers=[provider])

@@ -35,8 +35,8 @@ class EngineOptions:
     threads
         Threads within one operator; 0 takes one per physical core.
     spinning
-        Threads wait busily between operators: faster, at the cost of whoever shares the cores. OpenVINO has its own
-        way of waiting.
+        Threads wait busily between operators. It gains nothing on a quiet machine and costs processor time on a busy
+        one (docs/benchmarks.md), so it is off. OpenVINO has its own way of waiting.
     device
         Number of the GPU.
     sessions_kept
@@ -45,7 +45,7 @@ class EngineOptions:
 
     provider: ProviderName = "cpu"
     threads: int = 0
-    spinning: bool = True
+    spinning: bool = False
     device: int = 0
     sessions_kept: int = 4
 

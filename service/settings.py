@@ -168,7 +168,7 @@ class EngineSettings(_Model):
         "cpu", description="cuda needs the extra gpu and a GPU; openvino, on the CPU, the extra of that name"
     )
     threads: int = Field(0, ge=0, le=256, description="within one operator; 0: one per physical core")
-    spinning: bool = Field(True, description="threads wait busily between operators: faster where cores are free")
+    spinning: bool = Field(False, description="threads wait busily, at the cost of whoever shares the cores")
     device: int = Field(0, ge=0, description="number of the GPU")
     sessions_kept: int = Field(4, ge=1, le=64, description="loaded versions that stay in memory")
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from imaging.pipeline import Answer
+from inference.backend import IMAGE, SCORES, Backend
 from inference.blending import Finish, Tiling, finish_for
-from inference.session import IMAGE, SCORES, BoundRunner
+from inference.onnx_runtime import OnnxRuntime
+from inference.session import BoundRunner, EngineOptions
 from inference.sliding import TileRunner, slide
 from models.spec import ModelSpec, VolumeInput
-
-LEVELS = {
-    "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
-    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
-}
 
 
 @dataclass(frozen=True)
@@ -29,19 +25,22 @@ class Variant:
 
     Parameters
     ----------
-    band
-        Scores held for one patch's depth; else for the whole image, as the peer does.
+    optimise, spinning, patterns
+        As `OnnxRuntime`.
     bound
         Input and output stay in place from patch to patch.
+    band
+        Scores held for one patch's depth; else for the whole image, as the peer does.
     skip
-        Patches without lung aren't run.
+        Patches in which nothing is wanted aren't run.
     """
 
     name: str
-    peer: bool = False
+    engine: Literal["onnxruntime", "openvino", "torch"] = "onnxruntime"
     threads: int = 1
-    optimise: str = "none"
+    optimise: bool = False
     spinning: bool = False
+    patterns: bool = True
     bound: bool = False
     band: bool = False
     skip: bool = False
@@ -49,47 +48,60 @@ class Variant:
 
 
 def steps(threads: int) -> list[Variant]:
-    """The tuning steps, each on top of the one before; the peer with the same threads comes last."""
+    """The tuning steps, each on top of the one before, two others, and last the peer with the same threads."""
     plain = Variant("graph as exported, 1 thread")
-    optimised = replace(plain, name="+ graph optimisations", optimise="all")
+    optimised = replace(plain, name="+ graph optimisations", optimise=True)
     threaded = replace(optimised, name=f"+ {threads} threads", threads=threads)
-    spinning = replace(threaded, name="+ threads wait busily", spinning=True)
-    bound = replace(spinning, name="+ buffers in place", bound=True)
+    bound = replace(threaded, name="+ buffers in place", bound=True)
     band = replace(bound, name="+ scores of one patch's depth only", band=True)
-    return [plain, optimised, threaded, spinning, bound, band, Variant("MONAI on torch", peer=True, threads=threads)]
+    lean = replace(band, name="+ no memory planned ahead: as it serves", patterns=False)
+    spinning = replace(lean, name="the same, threads wait busily", spinning=True)
+    vino = replace(lean, name="OpenVINO in ONNX Runtime's place", engine="openvino")
+    peer = Variant("MONAI on torch", "torch", threads)
+    return [plain, optimised, threaded, bound, band, lean, spinning, vino, peer]
 
 
 class UnboundRunner:
-    """Without IO binding: a new output for every patch."""
+    """A new output for every patch."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, taken: NDArray[Any]) -> None:
-        self.input = taken
-        self._session = session
+    def __init__(self, backend: Backend) -> None:
+        self.input = backend.inputs[IMAGE].zeros()
+        self._backend = backend
 
     def run(self) -> NDArray[Any]:
         """The scores."""
-        scores: NDArray[Any] = self._session.run([SCORES], {IMAGE: self.input})[0]
-        return scores
+        return self._backend.run({IMAGE: self.input})[SCORES]
 
 
-def ours(variant: Variant, spec: ModelSpec, folder: Path) -> Callable[[NDArray[Any], NDArray[Any]], Any]:
-    """A function of image [1, *space] and mask to (answer [channel, *space], patches run, patches in all)."""
-    rules = rules_of(spec)
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = variant.threads
-    settings.graph_optimization_level = LEVELS[variant.optimise]
-    settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(variant.spinning)))
-    session = onnxruntime.InferenceSession(folder / "model.onnx", settings, providers=["CPUExecutionProvider"])
-    taken = np.zeros((1, 1, *rules.patch), np.float32)
-    given = np.zeros((1, spec.output.channels, *rules.patch), np.float32)
-    runner: TileRunner = UnboundRunner(session, taken)
-    if variant.bound:
-        runner = BoundRunner(session, taken, given, "benchmark")
+Run = Callable[[NDArray[Any], NDArray[Any]], tuple[NDArray[Any], int, int]]
+"""From an image [1, *space] and a mask of what is wanted to answer [channel, *space], patches run, patches in all."""
+
+
+def prepared(variant: Variant, spec: ModelSpec, folder: Path) -> Run:
+    """The network loaded as the variant has it."""
+    return _peer(variant, spec, folder) if variant.engine == "torch" else _ours(variant, spec, folder)
+
+
+def _ours(variant: Variant, spec: ModelSpec, folder: Path) -> Run:
+    rules, content = rules_of(spec), (folder / "model.onnx").read_bytes()
+    backend: Backend
+    if variant.engine == "openvino":
+        backend = EngineOptions(provider="openvino", threads=variant.threads).make(content)
+    else:
+        backend = OnnxRuntime(
+            content,
+            threads=variant.threads,
+            spinning=variant.spinning,
+            optimise=variant.optimise,
+            patterns=variant.patterns,
+        )
+    runner: TileRunner = BoundRunner(backend, "benchmark") if variant.bound else UnboundRunner(backend)
     tiling, finish = Tiling(rules.patch, rules.overlap), finish_for(variant.answer, spec.output)
 
-    def run(image: NDArray[Any], mask: NDArray[Any]) -> Any:
+    def run(image: NDArray[Any], mask: NDArray[Any]) -> tuple[NDArray[Any], int, int]:
         if not variant.band:
-            return _whole(runner, image, tiling, finish, spec.output.channels), *[tiling.count(image.shape[1:])] * 2
+            count = tiling.count(image.shape[1:])
+            return _whole(runner, image, tiling, finish, spec.output.channels), count, count
         wanted = mask if variant.skip else None
         found = slide(runner, image, tiling, finish, channels=spec.output.channels, wanted=wanted)
         return found.full(image.shape[1:], finish.empty), found.tiles_run, found.tiles_all
@@ -109,8 +121,7 @@ def _whole(runner: TileRunner, image: NDArray[Any], tiling: Tiling, finish: Fini
     return finish.apply(sums).astype(finish.dtype)
 
 
-def peer(variant: Variant, spec: ModelSpec, folder: Path) -> Callable[[NDArray[Any], NDArray[Any]], Any]:
-    """The same function with MONAI and torch."""
+def _peer(variant: Variant, spec: ModelSpec, folder: Path) -> Run:
     import torch
     from monai.inferers import SlidingWindowInferer
 
@@ -119,11 +130,12 @@ def peer(variant: Variant, spec: ModelSpec, folder: Path) -> Callable[[NDArray[A
     built = network(spec, folder / "weights.pt")
     window = SlidingWindowInferer(rules.patch, sw_batch_size=1, overlap=rules.overlap, mode="gaussian")
 
-    def run(image: NDArray[Any], mask: NDArray[Any]) -> Any:
+    def run(image: NDArray[Any], mask: NDArray[Any]) -> tuple[NDArray[Any], int, int]:
         with torch.inference_mode():
             scores = window(torch.from_numpy(image[None]), built)
             found = scores[0] if variant.answer is Answer.SCORES else scores.argmax(dim=1)
-        return found.numpy(), *[Tiling(rules.patch, rules.overlap).count(image.shape[1:])] * 2
+        count = Tiling(rules.patch, rules.overlap).count(image.shape[1:])
+        return found.numpy(), count, count
 
     return run
 
@@ -141,6 +153,7 @@ def network(spec: ModelSpec, weights: Path | None) -> Any:
 
 
 def rules_of(spec: ModelSpec) -> VolumeInput:
+    """The description's input, which is a volume."""
     if not isinstance(spec.input, VolumeInput):
         raise TypeError("the benchmark is of volumes")
     return spec.input
