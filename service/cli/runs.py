@@ -96,6 +96,7 @@ def merge(
 ) -> None:
     """Take the finished runs of a pack over, digests checked; one without a fold becomes a candidate."""
     from service.cli.text import console, print_json
+    from training.registry import import_run
     from training.runs.candidate import publish_candidate
     from training.runs.pack import merge as take_over
 
@@ -103,7 +104,7 @@ def merge(
     taken = take_over(where, folder.expanduser().resolve())
     candidates = {}
     for record in taken:
-        _mirror(where, record)
+        import_run(where, where.runs / record.run)
         if record.fold is None:
             candidates[record.run] = publish_candidate(where, where.runs / record.run).version
     if json:
@@ -143,22 +144,6 @@ def _asked(where: Places, what: str, changes: Mapping[str, object]) -> tuple[Pac
         spec=spec, configuration=configuration, fold=number, cohort=cohort.digest, revision=revision(), files={}
     )
     return asked, cohort
-
-
-def _mirror(where: Places, record: RunRecord) -> None:
-    """Into MLflow, where it is installed."""
-    try:
-        from training.registry.store import harmless
-        from training.registry.tracking import put_run
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("mlflow"):
-            raise
-        return
-    from training.runs.folder import RunFolder
-
-    run = RunFolder(where.runs / record.run)
-    with harmless("the run isn't mirrored"):
-        put_run(where, run, record, run.cohort)
 
 
 def _facts(record: RunRecord) -> dict[str, str]:

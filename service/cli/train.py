@@ -87,10 +87,13 @@ def train(
         raise UsageError(f"{run.path.name} is a run of {run.record.model}, not of {name}")
     record = complete(run, folder, device, _tracker(where) if pack is None else None)
     candidate = None
-    if pack is None and record.fold is None:
+    if pack is None:
+        from training.registry import import_run
         from training.runs.candidate import publish_candidate
 
-        candidate = publish_candidate(where, run.path)
+        import_run(where, run.path)  # the export's digest too
+        if record.fold is None:
+            candidate = publish_candidate(where, run.path)
     if json:
         print_json({"run": record.model_dump(mode="json"), "candidate": candidate and candidate.version})
     else:
