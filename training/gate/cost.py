@@ -50,7 +50,7 @@ class Cost:
 
 
 def compare_costs(
-    candidate: ReleasedModel, champion: ReleasedModel | None, cases: Sequence[CaseFiles], rounds: int = ROUNDS
+    candidate: ReleasedModel, champion: ReleasedModel | None, cases: Sequence[CaseFiles]
 ) -> tuple[Cost, Cost | None]:
     """Measure both by turns on the same cases.
 
@@ -61,7 +61,7 @@ def compare_costs(
     """
     ours: list[Cost] = []
     theirs: list[Cost] = []
-    for turn in range(rounds):
+    for turn in range(ROUNDS):
         pair = ((candidate, ours), (champion, theirs))
         for version, kept in pair if turn % 2 == 0 else pair[::-1]:
             if version is not None:
@@ -128,11 +128,12 @@ _REQUEST = TypeAdapter(_Request)
 
 def _measure(request: _Request) -> Cost:
     """Time and peak memory of this very process."""
+    cases = [files.load() for files in request.cases]
     before = _megabytes("VmRSS")
     model = OnnxEngine(ModelStore((Path(request.folder),))).open(request.name, request.version)
     evaluator = evaluator_for(model.spec, EvaluationSettings())
     seconds = []
-    for case in (files.load() for files in request.cases):
+    for case in cases:
         for _ in range(2):  # the first time warms up
             began = time.perf_counter()
             evaluator.answer(model, case)

@@ -16,12 +16,15 @@ from training.cohort import Cohort, CohortShelf
 from training.evaluation.evaluate import cases_of, evaluate, files_digest
 from training.evaluation.kept import prior_of
 from training.evaluation.report import Report
-from training.gate.cost import ROUNDS, compare_costs, cost_checks
+from training.evaluation.settings import EvaluationSettings
+from training.gate.cost import Cost, compare_costs, cost_checks
 from training.gate.decision import Check, Decision, DecisionBook
 from training.gate.evidence import gather
 from training.gate.judging import judge_figures
 from training.gate.rules import GateRules
 from training.places import Places
+
+Measure = Callable[[ReleasedModel, ReleasedModel | None, Sequence[CaseFiles]], tuple[Cost, Cost | None]]
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Gate:
         The data folder of the gate's cohort.
     tell
         Told what is being done.
-    rounds
-        How often time and memory of both versions are measured.
+    costs
+        Measures candidate and champion.
     """
 
     places: Places
@@ -46,7 +49,7 @@ class Gate:
     rules_sha256: str
     data: Path
     tell: Callable[[str], None] = field(default=lambda _: None)
-    rounds: int = ROUNDS
+    costs: Measure = compare_costs
 
     def decide(self, model: str, version: str, champion: ReleasedModel | None, *, by: str, override: str) -> Decision:
         """Judge a version; nothing is published or kept yet.
@@ -115,22 +118,30 @@ class Gate:
             return _Judged(checks)
         cases = cases_of(cohort, self.rules.split, self.data)
         self.tell("time and memory")
-        checks += cost_checks(*compare_costs(released, champion, cases, self.rounds), self.rules)
+        checks += cost_checks(*self.costs(released, champion, cases), self.rules)
         if not all(check.passed for check in checks):
             return _Judged(checks)
         digest = files_digest(cases)
         look = 1 + looks(self.book, released.name, digest, f"{cohort.name}/{self.rules.split}")
         alpha = self.rules.alpha / look
         self.tell(f"look {look} at the gate's {len(cases)} cases, alpha {alpha:.4g}")
-        ours = _report(released, cases, cohort)
-        theirs = _report(champion, cases, cohort) if champion else None
+        ours = self._report(released, cases, cohort)
+        theirs = self._report(champion, cases, cohort) if champion else None
         checks += judge_figures(self.rules, ours, theirs, alpha)
         return _Judged(checks, look, alpha, digest)
 
-
-def _report(version: ReleasedModel, cases: Sequence[CaseFiles], cohort: Cohort) -> Report:
-    engine = OnnxEngine(ModelStore((version.path.parents[2],)))
-    return evaluate(version, engine, cases, data="gate", cohort=cohort.digest, prior=prior_of(version))
+    def _report(self, version: ReleasedModel, cases: Sequence[CaseFiles], cohort: Cohort) -> Report:
+        engine = OnnxEngine(ModelStore((version.path.parents[2],)))
+        settings = EvaluationSettings(resamples=self.rules.resamples)
+        return evaluate(
+            version,
+            engine,
+            cases,
+            data="gate",
+            cohort=cohort.digest,
+            prior=prior_of(version),
+            settings=settings,
+        )
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from training.cohort import Cohort, CohortDescription, CohortShelf, Split, build
 from training.evaluation.card import BEGIN, END, SECTIONS
 from training.evaluation.evaluate import evaluate
 from training.evaluation.kept import keep_evaluation, prior_of
+from training.evaluation.settings import EvaluationSettings
+from training.gate.cost import Cost, compare_costs
 from training.gate.decision import DecisionBook, MemoryBook
 from training.gate.gate import Gate
 from training.gate.rules import GateRules
@@ -169,13 +171,16 @@ class House:
             data="test",
             cohort=seen.digest,
             prior=prior_of(released, seen, self.data),
+            settings=EvaluationSettings(resamples=200),
         )
         keep_evaluation(released, report, self.places.all_versions)
         return released
 
-    def gate(self, **changes: Any) -> Gate:
+    def gate(self, *, measured: bool = False, **changes: Any) -> Gate:
+        """``measured``: time and memory are; else both versions cost the same."""
         rules = GateRules.model_validate(RULES | changes)
-        return Gate(self.places, self.book, rules, "0" * 64, self.data, rounds=1)
+        costs = compare_costs if measured else lambda *_: (Cost(0.1, 20.0), Cost(0.1, 20.0))
+        return Gate(self.places, self.book, rules, "0" * 64, self.data, costs=costs)
 
 
 def write(data: Path, folder: str, number: int, image: np.ndarray[Any, Any]) -> None:

@@ -9,6 +9,7 @@ from scipy import ndimage
 from imaging.errors import EngineError, UsageError
 from tests.training.gate.house import House, anatomy, card_text, described, threshold
 from training.cohort import Split
+from training.gate.cost import LEAST_MEGABYTES
 from training.gate.decision import Check, Decision
 from training.gate.promotion import champion_of, promote, target
 
@@ -118,17 +119,26 @@ def test_a_leak_is_refused(kind: str, tested: Split, house: House) -> None:
     assert f"toy/{planted.case} ({tested})" in words and decision.look is None
 
 
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.gate.cost.ROUNDS", 1)
+
+
+@pytest.mark.usefixtures("once")
 def test_over_the_latency_budget_is_refused_before_a_look(house: House) -> None:
     house.candidate(threshold(1.1, heavy=12))
-    decision = promote(house.gate(latency_ratio_max=1.5), "toy", "2", by="li")
+    decision = promote(house.gate(measured=True, latency_ratio_max=1.5), "toy", "2", by="li")
     assert "at most 1.5 is allowed" in refused(decision)["latency"].words
     assert decision.look is None
 
 
+@pytest.mark.usefixtures("once")
 def test_over_the_memory_budget_is_refused(house: House) -> None:
     house.candidate(threshold(1.1, heavy=12))
-    failed = refused(promote(house.gate(latency_ratio_max=1e6, memory_ratio_max=0.5), "toy", "2", by="li"))
-    assert "MB at the peak" in failed["memory"].words
+    decision = promote(house.gate(measured=True, latency_ratio_max=1e6, memory_ratio_max=1.01), "toy", "2", by="li")
+    memory = refused(decision)["memory"]
+    assert memory.figures["ratio"] > 1.01 and memory.figures["champion"] >= LEAST_MEGABYTES
+    assert "MB at the peak, the champion" in memory.words and decision.look is None
 
 
 def test_an_incomplete_card_is_refused(house: House) -> None:
