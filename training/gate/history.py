@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from imaging.errors import EngineError
+from imaging.errors import EngineError, UsageError
 from models.store import ModelStore
 from training.gate.decision import Decision
 
@@ -26,7 +26,7 @@ class NoDocuments:
     """A fresh clone: nothing was decided here."""
 
     def append(self, document: Mapping[str, Any]) -> None:
-        raise NotImplementedError("there is no place to keep decisions")
+        raise UsageError("decisions need a database to be kept in")
 
     def of(self, model: str) -> Iterable[Mapping[str, Any]]:
         return ()
