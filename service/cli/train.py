@@ -88,12 +88,14 @@ def train(
     record = complete(run, folder, device, _tracker(where) if pack is None else None)
     candidate = None
     if pack is None:
+        from training.evaluation.kept import prior_of
         from training.registry import import_run
         from training.runs.candidate import publish_candidate
 
         import_run(where, run.path)  # the export's digest too
         if record.fold is None:
             candidate = publish_candidate(where, run.path)
+            prior_of(candidate, run.cohort, folder)  # the baseline travels with the version
     if json:
         print_json({"run": record.model_dump(mode="json"), "candidate": candidate and candidate.version})
     else:

@@ -22,6 +22,7 @@ from models.spec import ModelSpec, VolumeInput
 from models.transforms import Prepared, prepare, unpad
 from training.cases import CaseFiles, LabelledVolume, of_members
 from training.cohort import Cohort, Member
+from training.evaluation.metrics import dice
 from training.evaluation.pictures import draw_case
 from training.tasks.augmentation import alter_intensity, cut, mirror, random_turn
 from training.tasks.network import build_network
@@ -186,9 +187,3 @@ class _OnePatch:
         with torch.inference_mode():
             scores: NDArray[Any] = self._network(torch.from_numpy(self.input).to(self._device)).float().cpu().numpy()
         return scores
-
-
-def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """2 |a ∩ b| / (|a| + |b|) (Dice 1945); 1 where both are empty."""
-    total = np.count_nonzero(a) + np.count_nonzero(b)
-    return 2 * np.count_nonzero(a & b) / total if total else 1.0
