@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from imaging.errors import EngineError
 from inference.backend import IMAGE, SCORES, Backend
-from inference.onnx_runtime import CPU, OnnxRuntime, cuda
+from inference.onnx_runtime import OnnxRuntime, cuda
+from inference.slices import slices_as_batch
 from models.spec import ModelSpec, TabularInput
 from models.store import ReleasedModel
 
@@ -57,8 +58,9 @@ class EngineOptions:
         """A model file's bytes, loaded; EngineError when the provider isn't there or refuses the model."""
         if self.provider == "openvino":
             return _open_vino(content, self.threads)
-        provider = CPU if self.provider == "cpu" else cuda(self.device)
-        return OnnxRuntime(content, provider, threads=self.threads, spinning=self.spinning)
+        if self.provider == "cuda":
+            return OnnxRuntime(content, cuda(self.device), threads=self.threads, spinning=self.spinning)
+        return OnnxRuntime(slices_as_batch(content), threads=self.threads, spinning=self.spinning)
 
 
 class Session:

@@ -15,6 +15,7 @@ from inference.backend import IMAGE, SCORES, Backend
 from inference.blending import Finish, Tiling, finish_for
 from inference.onnx_runtime import OnnxRuntime
 from inference.session import BoundRunner, EngineOptions
+from inference.slices import slices_as_batch
 from inference.sliding import TileRunner, slide
 from models.spec import ModelSpec, VolumeInput
 
@@ -27,6 +28,8 @@ class Variant:
     ----------
     optimise, spinning, patterns
         As `OnnxRuntime`.
+    slices
+        Slices are the batch: `inference.slices`.
     bound
         Input and output stay in place from patch to patch.
     band
@@ -41,6 +44,7 @@ class Variant:
     optimise: bool = False
     spinning: bool = False
     patterns: bool = True
+    slices: bool = False
     bound: bool = False
     band: bool = False
     skip: bool = False
@@ -54,11 +58,12 @@ def steps(threads: int) -> list[Variant]:
     threaded = replace(optimised, name=f"+ {threads} threads", threads=threads)
     bound = replace(threaded, name="+ buffers in place", bound=True)
     band = replace(bound, name="+ scores of one patch's depth only", band=True)
-    lean = replace(band, name="+ no memory planned ahead: as it serves", patterns=False)
-    spinning = replace(lean, name="the same, threads wait busily", spinning=True)
-    vino = replace(lean, name="OpenVINO in ONNX Runtime's place", engine="openvino")
+    lean = replace(band, name="+ no memory planned ahead", patterns=False)
+    served = replace(lean, name="+ slices as the batch: as it serves", slices=True)
+    spinning = replace(served, name="the same, threads wait busily", spinning=True)
+    vino = replace(served, name="OpenVINO in ONNX Runtime's place", engine="openvino")
     peer = Variant("MONAI on torch", "torch", threads)
-    return [plain, optimised, threaded, bound, band, lean, spinning, vino, peer]
+    return [plain, optimised, threaded, bound, band, lean, served, spinning, vino, peer]
 
 
 class UnboundRunner:
@@ -89,7 +94,7 @@ def _ours(variant: Variant, spec: ModelSpec, folder: Path) -> Run:
         backend = EngineOptions(provider="openvino", threads=variant.threads).make(content)
     else:
         backend = OnnxRuntime(
-            content,
+            slices_as_batch(content) if variant.slices else content,
             threads=variant.threads,
             spinning=variant.spinning,
             optimise=variant.optimise,
