@@ -103,22 +103,22 @@ class _Rewriting:
 
         All of them in one convolution would be a little faster and take half as much memory again.
         """
-        out, depth, terms = node.output[0], kernel.weights.shape[2], []
+        out, depth, before = node.output[0], kernel.weights.shape[2], ""
         for k in range(depth):
             shift = (
                 kernel.pad - k
             )  # by how many slices the result moves; what leaves at one end enters as 0 at the other
-            inputs = [_flat(node.input[0]), self._constant(kernel.weights[:, :, k])]
+            inputs, term = [_flat(node.input[0]), self._constant(kernel.weights[:, :, k])], f"{out}/{k}"
             if not shift:
                 inputs.append(self._constant(kernel.bias))
-            terms.append(_flat(out) if depth == 1 else f"{out}/{k}")
-            self._add("Conv", inputs, terms[-1], **kernel.plane)
+            self._add("Conv", inputs, term, **kernel.plane)
             if shift:
                 moves = self._constant(np.array([shift, 0, 0, 0, -shift, 0, 0, 0]))
-                self._add("Pad", [terms[-1], moves], f"{terms[-1]}/moved")
-                terms[-1] += "/moved"
-        if depth > 1:
-            self._add("Sum", terms, _flat(out))
+                self._add("Pad", [term, moves], term := f"{term}/moved")
+            if before:  # two at a time: less lies in memory than with one sum of all
+                self._add("Add", [before, term], term := f"{term}/sum")
+            before = term
+        self._add("Identity", [before], _flat(out))
 
     def _shifted_in(self, node: onnx.NodeProto, kernel: _Kernel) -> None:
         """Where fewer slices come out: those that one is made of, side by side as channels."""

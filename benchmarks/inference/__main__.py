@@ -79,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="a state_dict of the network (untrained)")
     parser.add_argument(
-        "--shape", type=int, nargs=3, default=[156, 140, 130], help="of the dense volume (156 140 130)"
+        "--shape", type=int, nargs=3, default=[156, 182, 160], help="of the dense volume (156 182 160)"
     )
     parser.add_argument("--spacing", type=float, default=0.75, help="of the chest, mm (0.75)")
     parser.add_argument("--overlap", type=float, default=0.25, help="of the patches (0.25)")

@@ -109,7 +109,9 @@ def _ours(variant: Variant, spec: ModelSpec, folder: Path) -> Run:
             return _whole(runner, image, tiling, finish, spec.output.channels), count, count
         wanted = mask if variant.skip else None
         found = slide(runner, image, tiling, finish, channels=spec.output.channels, wanted=wanted)
-        return found.full(image.shape[1:], finish.empty), found.tiles_run, found.tiles_all
+        boxed = found.values.shape[1:] != image.shape[1:]
+        answer = found.full(image.shape[1:], finish.empty) if boxed else found.values
+        return answer, found.tiles_run, found.tiles_all
 
     return run
 

@@ -25,7 +25,7 @@ def test_each_step_gives_the_same_answer(answer: Answer, tmp_path: Path) -> None
     mask[2:5, 3:6, 4:7] = True
     tuning = [replace(variant, answer=answer) for variant in steps(threads=1) if variant.engine == "onnxruntime"]
     first, *others = [prepared(variant, spec, tmp_path)(image, mask) for variant in tuning]
-    assert len(others) == 6
+    assert len(others) == 7
     for found, run, of in others:
         assert run == of == first[1] and np.allclose(found, first[0], atol=1e-4)
     found, run, of = prepared(replace(tuning[-1], skip=True), spec, tmp_path)(image, mask)
