@@ -22,7 +22,7 @@ VERSION = "raysight.version"
 
 
 def put_report(places: Places, report: Report) -> None:
-    """Log each figure with its interval as `test/dice_anterior`, `…_low`, `…_high`, and the report as a file."""
+    """Log each figure as `test/dice_anterior`, the baseline's too, and the report, with its intervals, as a file."""
     store = Store(places.mlruns)
     run = report.run and store.find(report.model, report.run)
     if run:
@@ -35,7 +35,7 @@ def put_report(places: Places, report: Report) -> None:
 
 
 def _write(store: Store, run: Run, report: Report) -> None:
-    figures = {**_numbers(report.data, report.figures)}
+    figures = _numbers(report.data, report.figures)
     if report.baseline:
         figures |= _numbers(f"{report.data}/baseline", report.baseline.figures)
     store.metrics(run, {**figures, f"{report.data}/seconds_per_case": report.seconds_per_case}, step=0)
@@ -44,12 +44,7 @@ def _write(store: Store, run: Run, report: Report) -> None:
 
 
 def _numbers(under: str, figures: Mapping[str, Figure]) -> dict[str, float]:
-    parts = {
-        f"{under}/{name}{ending}": value
-        for name, figure in figures.items()
-        for ending, value in (("", figure.value), ("_low", figure.low), ("_high", figure.high))
-    }
-    return {name: value for name, value in parts.items() if value is not None}
+    return {f"{under}/{name}": figure.value for name, figure in figures.items() if figure.value is not None}
 
 
 def put_decision(places: Places, decision: Decision) -> None:
