@@ -317,6 +317,8 @@ def test_decisions_and_aliases_are_mirrored(
     mirror_decision(places, decision("102", promoted=True))
     store = Store(places.mlruns)
     assert aliases(store) == {"champion": "102"}
+    champion = store.client.get_model_version_by_alias(MODEL, "champion")
+    assert champion.tags["raysight.verdict"] == "promoted"
     point(ModelStore((places.home / "models", places.candidates)), MODEL, "champion", "102")
     point(ModelStore((places.home / "models", places.candidates)), MODEL, "challenger", "103")
     mirror_decision(places, decision("103", promoted=False, before="102"))
