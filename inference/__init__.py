@@ -1,1 +1,1 @@
-"""Runs models: the ONNX Runtime engine and its sliding window."""
+"""Runs models: ONNX Runtime or OpenVINO, and the sliding window."""

@@ -1,4 +1,4 @@
-"""Networks run by OpenVINO on the CPU: three-dimensional convolutions about twice as fast as ONNX Runtime's.
+"""Networks run by OpenVINO on the CPU: three-dimensional networks at 1.6 times ONNX Runtime's speed.
 
 It needs the extra `openvino`. Where ONNX Runtime stops with an error at an index out of range, OpenVINO gives 0.
 """
