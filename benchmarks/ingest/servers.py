@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ TUNED = {"TCP_BUFFER_LENGTH": "1048576", "TCP_NODELAY": "1"}
 
 
 @dataclass(frozen=True)
-class Server:
+class Server(ABC):
     """A peer that is started afresh for every measurement.
 
     Parameters
@@ -44,9 +45,9 @@ class Server:
         """Why it can't be measured here; empty when it can."""
         return ""
 
+    @abstractmethod
     def command(self, folder: Path, port: int) -> tuple[Sequence[str], dict[str, str]]:
         """What is run, and with which environment beside ours; writes its configuration into ``folder``."""
-        raise NotImplementedError
 
     def settled(self, folder: Path, images: int) -> bool:
         """Whether what it does after its answers is done too."""
