@@ -45,6 +45,51 @@ class Refusal:
     excluded: tuple[Reason, ...] = ()
 
 
+@dataclass(frozen=True)
+class PriorRules:
+    """Which earlier examination of the same patient a pipeline wants beside the images that it reads: the newest one
+    that it selects a series of.
+
+    Parameters
+    ----------
+    least_days, most_days
+        How old it may be when the study to be read is made, days.
+    """
+
+    least_days: float
+    most_days: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least_days <= self.most_days:
+            raise ValueError(f"an earlier examination can't be {self.least_days:g} to {self.most_days:g} days old")
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """An earlier examination of the patient whose study is read.
+
+    Parameters
+    ----------
+    study
+        Its headers, as far as they were selected: its series are those of ``selection``.
+    selection
+        What the pipeline's own `Pipeline.select` chose of it.
+    images
+        One per selected series, in that order.
+    days
+        How long before the study that is read it was made, days.
+    result
+        What this pipeline said about it when it was read, in any version, its findings with their tracking UIDs; None
+        where it wasn't. Its masks lie on the grid of the series that it names.
+    """
+
+    study: StudyInfo
+    selection: Selection
+    images: tuple[Image, ...]
+    days: float
+    result: PipelineResult | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What a model says about an image, kept as the box in which it was asked.
@@ -172,12 +217,25 @@ class Pipeline(Protocol):
         """Whether a study of another modality or body part gets a not-read report instead of a state only."""
         ...
 
+    @property
+    def priors(self) -> PriorRules | None:
+        """Which earlier examination it wants; None when it wants none."""
+        ...
+
     def select(self, study: StudyInfo) -> Selection | Refusal:
         """Choose the series to read, by headers only and by written rules; deterministic."""
         ...
 
-    def read(self, images: Sequence[Image], selection: Selection, engine: Engine) -> PipelineResult:
+    def read(
+        self, images: Sequence[Image], selection: Selection, engine: Engine, prior: Prior | None = None
+    ) -> PipelineResult:
         """Read the images of the selected series, one per series in that order.
+
+        Parameters
+        ----------
+        prior
+            An earlier examination, where ``priors`` wants one and there is one. A finding that was there already
+            takes its tracking UID from it.
 
         Raises
         ------

@@ -81,7 +81,8 @@ class Finding:
     confidence
         0..1, calibrated; None when the model has no calibrated confidence (a bare score isn't one).
     tracking_uid
-        Given by the service: made once at a finding's first reading key and inherited afterwards.
+        Of the finding in an earlier examination, where the pipeline took it from there; else given by the service:
+        made once at a finding's first reading key and inherited when the study is read again.
     """
 
     number: int
@@ -144,6 +145,8 @@ class Reading:
     window
         Centre and width, in the image's own units (HU for CT), in which the picture shows the findings; None leaves
         it to the image's header.
+    prior_study_instance_uid
+        The earlier examination that the pipeline was given; set by the service.
     """
 
     study_instance_uid: str
@@ -161,6 +164,7 @@ class Reading:
     excluded: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
     window: tuple[float, float] | None = None
+    prior_study_instance_uid: str | None = None
 
     def __post_init__(self) -> None:
         if (self.status is ReadingStatus.READ) == (self.reason is not None):

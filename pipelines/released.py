@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from imaging.codes import Code
-from imaging.pipeline import Pipeline, Refusal, Selection
+from imaging.pipeline import Pipeline, PriorRules, Refusal, Selection
 from imaging.study import StudyInfo
 from models.store import ReleasedModel
 
@@ -37,6 +37,9 @@ class ModelPipeline(Protocol):
 
     @property
     def report_not_ours(self) -> bool: ...
+
+    @property
+    def priors(self) -> PriorRules | None: ...
 
     def select(self, study: StudyInfo) -> Selection | Refusal:
         """By the written rules alone: what a version's limits refuse, only `with_model` knows."""

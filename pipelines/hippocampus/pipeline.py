@@ -10,7 +10,7 @@ from imaging import codes
 from imaging.codes import Code
 from imaging.errors import EngineError
 from imaging.images import Volume
-from imaging.pipeline import Engine, Image, Pipeline, Refusal, Selection
+from imaging.pipeline import Engine, Image, Pipeline, Prior, PriorRules, Refusal, Selection
 from imaging.reading import ModelIdentity, PipelineResult
 from imaging.reasons import Reason, ReasonKind
 from imaging.study import SeriesInfo, StudyInfo
@@ -55,6 +55,10 @@ class HippocampusPipeline:
     @property
     def report_not_ours(self) -> bool:
         return self._configuration.report_not_ours
+
+    @property
+    def priors(self) -> PriorRules | None:
+        return None
 
     def select(self, study: StudyInfo) -> Selection | Refusal:
         """The best series that no rule refuses."""
@@ -113,7 +117,9 @@ class HippocampusReader(HippocampusPipeline):
         limits = self._released.spec.limits
         return within_limits(super().select(study), limits, self._configuration.refuse_outside, study.age)
 
-    def read(self, images: Sequence[Image], selection: Selection, engine: Engine) -> PipelineResult:
+    def read(
+        self, images: Sequence[Image], selection: Selection, engine: Engine, prior: Prior | None = None
+    ) -> PipelineResult:
         """Read one MR volume.
 
         Raises

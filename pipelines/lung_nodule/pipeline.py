@@ -10,7 +10,7 @@ from typing import Any
 from imaging import codes
 from imaging.codes import Code
 from imaging.images import Volume
-from imaging.pipeline import Engine, Image, Refusal, Selection
+from imaging.pipeline import Engine, Image, Prior, PriorRules, Refusal, Selection
 from imaging.reading import ModelIdentity, PipelineResult
 from imaging.study import StudyInfo
 from pipelines.lung_nodule.configuration import LungNoduleConfiguration
@@ -60,10 +60,16 @@ class LungNodulePipeline:
     def report_not_ours(self) -> bool:
         return self._configuration.report_not_ours
 
+    @property
+    def priors(self) -> PriorRules | None:
+        return None
+
     def select(self, study: StudyInfo) -> Selection | Refusal:
         return select(study, self._configuration.selection)
 
-    def read(self, images: Sequence[Image], selection: Selection, engine: Engine) -> PipelineResult:
+    def read(
+        self, images: Sequence[Image], selection: Selection, engine: Engine, prior: Prior | None = None
+    ) -> PipelineResult:
         """Read one CT volume.
 
         Raises

@@ -17,14 +17,16 @@ NEAR_MM = 5.0
 def track(reading: Reading, key: str, earlier: Reading | None) -> Reading:
     """Give every finding its tracking UID.
 
-    A finding inherits the UID of an earlier one of the same kind and part in the same frame of reference when their
+    One that the pipeline took from an earlier examination stays. Any other finding inherits the UID of one that was
+    found when the study was read before, of the same kind and part in the same frame of reference when their
     centres lie closer than 5 mm or half the earlier one's long axis, whichever is more; nearest pairs first, each UID
     once.
     Otherwise it is made from this reading's key and the finding's number.
     """
     inherited = _pairs(reading.findings, earlier.findings if earlier else ())
     findings = tuple(
-        replace(f, tracking_uid=inherited.get(f.number) or tracking_uid(key, f.number)) for f in reading.findings
+        replace(f, tracking_uid=f.tracking_uid or inherited.get(f.number) or tracking_uid(key, f.number))
+        for f in reading.findings
     )
     return replace(reading, findings=findings)
 
@@ -35,7 +37,7 @@ def _what(finding: Finding) -> tuple[Code, Code | None, str | None]:
 
 def _pairs(now: tuple[Finding, ...], before: tuple[Finding, ...]) -> dict[int, str]:
     candidates = []
-    for new in now:
+    for new in (finding for finding in now if finding.tracking_uid is None):
         for old in before:
             if _what(new) != _what(old):
                 continue
@@ -43,7 +45,7 @@ def _pairs(now: tuple[Finding, ...], before: tuple[Finding, ...]) -> dict[int, s
             if distance <= max(NEAR_MM, (old.measured(codes.LONG_AXIS) or 0.0) / 2):
                 candidates.append((distance, new.number, old.number, old.tracking_uid))
     paired: dict[int, str] = {}
-    taken: set[str] = set()
+    taken = {finding.tracking_uid for finding in now if finding.tracking_uid}
     for _, number, _, uid in sorted(candidates, key=lambda c: c[:3]):
         if uid and number not in paired and uid not in taken:
             paired[number] = uid

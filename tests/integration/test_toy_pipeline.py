@@ -25,7 +25,7 @@ import numpy as np
 from imaging import codes
 from imaging.codes import Code
 from imaging.images import Mask
-from imaging.pipeline import Refusal, Selection
+from imaging.pipeline import PriorRules, Refusal, Selection
 from imaging.reading import Finding, Measurement, ModelIdentity, PipelineResult, Reading, ReadingStatus
 from imaging.reasons import Reason, ReasonKind
 
@@ -41,6 +41,7 @@ class Dense:
     model: ModelIdentity = ModelIdentity("dense", "7", "ab" * 32)
     procedure: Code = codes.CT_STUDY
     report_not_ours: bool = False
+    priors: PriorRules | None = None
 
     @property
     def configuration(self) -> Mapping[str, Any]:
@@ -52,7 +53,7 @@ class Dense:
                 return Selection((series,))
         return Refusal(Reason(ReasonKind.WRONG_MODALITY, "no CT here"))
 
-    def read(self, images: Sequence, selection, engine) -> PipelineResult:
+    def read(self, images: Sequence, selection, engine, prior=None) -> PipelineResult:
         volume = images[0]
         mask = Mask.from_full(np.asarray(volume.array) > self.threshold, volume.geometry)
         finding = Finding(

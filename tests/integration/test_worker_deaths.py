@@ -36,6 +36,7 @@ class Deadly:
     procedure = codes.CT_STUDY
     configuration = {}
     report_not_ours = False
+    priors = None
 
     def select(self, study):
         for series in study.series:
@@ -43,7 +44,7 @@ class Deadly:
                 return Selection((series,))
         return Refusal(Reason(ReasonKind.WRONG_MODALITY, "no CT here"))
 
-    def read(self, images, selection, engine):
+    def read(self, images, selection, engine, prior=None):
         (volume,) = images
         if volume.series.description == "deadly":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -24,7 +24,7 @@ from imaging import codes
 from imaging.codes import Code
 from imaging.geometry import Geometry
 from imaging.images import Radiograph, Volume
-from imaging.pipeline import Engine, NoEngine, Selection
+from imaging.pipeline import Engine, NoEngine, Prior, PriorRules, Selection
 from imaging.reading import ModelIdentity, PipelineResult, ReadingStatus
 from imaging.reasons import ReasonKind
 from imaging.study import StudyInfo
@@ -46,6 +46,7 @@ class Everything:
     model: ModelIdentity = MODEL
     procedure: Code = codes.CT_STUDY
     report_not_ours: bool = False
+    priors: PriorRules | None = None
 
     @property
     def configuration(self) -> Mapping[str, Any]:
@@ -54,7 +55,13 @@ class Everything:
     def select(self, study: StudyInfo) -> Selection:
         return Selection(study.series)
 
-    def read(self, images: Sequence[Volume | Radiograph], selection: Selection, engine: Engine) -> PipelineResult:
+    def read(
+        self,
+        images: Sequence[Volume | Radiograph],
+        selection: Selection,
+        engine: Engine,
+        prior: Prior | None = None,
+    ) -> PipelineResult:
         raise AssertionError(f"{len(images)} images were read")
 
 

@@ -69,3 +69,17 @@ def test_neighbouring_parts_of_one_organ_keep_apart() -> None:
     before = _reading(replace(front, tracking_uid="2.25.1"), replace(back, tracking_uid="2.25.2"))
     swapped = _reading(replace(back, number=1, centre=(1, 0, 0)), replace(front, number=2, centre=(2, 0, 0)))
     assert [f.tracking_uid for f in track(swapped, "k", before).findings] == ["2.25.2", "2.25.1"]
+
+
+def test_what_the_pipeline_took_from_an_earlier_examination_stays() -> None:
+    before = _reading(_finding(1, (0, 0, 0), uid="2.25.1"), _finding(2, (50, 0, 0), uid="2.25.2"))
+    followed = _finding(1, (0, 0, 0), uid="2.25.9")
+    now = track(_reading(followed, _finding(2, (1, 0, 0)), _finding(3, (50, 0, 0))), "k", before)
+    assert [f.tracking_uid for f in now.findings] == ["2.25.9", "2.25.1", "2.25.2"]
+
+
+def test_a_uid_that_the_pipeline_gave_is_given_to_no_other() -> None:
+    before = _reading(_finding(1, (0, 0, 0), uid="2.25.1"))
+    now = track(_reading(_finding(1, (90, 0, 0), uid="2.25.1"), _finding(2, (0, 0, 0))), "k", before)
+    assert now.findings[0].tracking_uid == "2.25.1"
+    assert now.findings[1].tracking_uid not in {"2.25.1", None}
