@@ -59,6 +59,14 @@ NONE_SUCCEEDED_NO_FINDINGS = Code("111245", "DCM", "No algorithms succeeded; wit
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 CONCLUSION = Code("121077", "DCM", "Conclusion")
 BEST_ILLUSTRATION = Code("121080", "DCM", "Best illustration of finding")
+# assessments
+ASSESSMENT_CATEGORY = Code("111005", "DCM", "Assessment Category")
+LUNG_RADS = Code("RID50134", "RADLEX", "Lung-RADS assessment")
+LUNG_RADS_2 = Code("RID50137", "RADLEX", "Lung-RADS 2")
+LUNG_RADS_3 = Code("RID50138", "RADLEX", "Lung-RADS 3")
+LUNG_RADS_4A = Code("RID50139", "RADLEX", "Lung-RADS 4A")
+LUNG_RADS_4B = Code("RID50140", "RADLEX", "Lung-RADS 4B")
+LUNG_RADS_4X = Code("RID50141", "RADLEX", "Lung-RADS 4X")
 # why not (PS3.16 CID 9301, 9302, 9303)
 REASON = Code("410666004", "SCT", "Reason")
 COMMENT = Code("121106", "DCM", "Comment")
@@ -70,8 +78,15 @@ SOFTWARE_FAILURE = Code("111218", "DCM", "Software Failure")
 # makers
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
+_RADLEX = "RadLex, as two public code lists alike have it (RadLex itself was not at hand)"
 SOURCES: dict[Code, str] = {
     CHEST: "SNOMED CT 51185008 |Thoracic structure|, SRT T-D3000; Chest in PS3.16 CID 4031 of earlier editions",
     QUALITATIVE_EVALUATIONS: "PS3.16 TID 1500 Measurement Report, UMLS concept C0034375",
+    LUNG_RADS: _RADLEX,
+    LUNG_RADS_2: _RADLEX,
+    LUNG_RADS_3: _RADLEX,
+    LUNG_RADS_4A: _RADLEX,
+    LUNG_RADS_4B: _RADLEX,
+    LUNG_RADS_4X: _RADLEX,
     REASON: "SNOMED CT International Edition, observable entity 410666004 |Reason|",
 }

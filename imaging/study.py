@@ -6,6 +6,7 @@ These records are what `Pipeline.select` sees, what the index keeps as JSON, and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime, time
 
 from imaging.geometry import Vector
 from imaging.reasons import Reason
@@ -138,6 +139,8 @@ class StudyInfo:
         Patient's Sex (0010,0040): M, F, O or empty.
     patients
         Digests of the distinct Patient ID + issuer pairs found; more than one is a defect of the study.
+    study_date, study_time
+        Study Date (0008,0020) and Time (0008,0030) as the source wrote them; None when absent or malformed.
     """
 
     study_instance_uid: str
@@ -146,3 +149,17 @@ class StudyInfo:
     age: float | None = None
     sex: str = ""
     patients: tuple[str, ...] = ()
+    study_date: date | None = None
+    study_time: time | None = None
+
+    def days_before(self, later: StudyInfo) -> float | None:
+        """How many days before another study this one was made; negative when it was made after it.
+
+        By date alone where a time is absent; None where that can't tell which came first.
+        """
+        if self.study_date is None or later.study_date is None:
+            return None
+        if self.study_time is None or later.study_time is None:
+            return float((later.study_date - self.study_date).days) or None
+        made = datetime.combine(self.study_date, self.study_time)
+        return (datetime.combine(later.study_date, later.study_time) - made).total_seconds() / 86400

@@ -1,63 +1,36 @@
 """The storage SCP: takes C-STORE, C-ECHO and storage commitment reports from admitted peers.
 
-Order per instance: bytes to a scratch file, fsync, rename into the spool, fsync of the folder, log line fsynced, then
-the response. What was acknowledged survives anything but the loss of the disk.
+What becomes of an instance stands in `dicom_node.network.keeping`.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from io import BytesIO
-from typing import Any, Protocol, cast
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import structlog
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.acse import APPLICATION_CONTEXT_NAME
-from pynetdicom.association import Association
-from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.presentation import PresentationContext
 
 from dicom_node.blobs import BlobStore
 from dicom_node.network.association import Handlers, entity
 from dicom_node.network.commitment import parse_report
 from dicom_node.network.contexts import SharedContexts, commitment_reports, storage_contexts
+from dicom_node.network.keeping import Admit, Budget, EntryLog, EventSink, Keeper, peer_of
 from dicom_node.network.peers import Limits, Peer, admit
-from dicom_node.network.transport import Server, SpoolingDIMSE, request_handler
-from dicom_node.spool.incoming import (
-    CANNOT_UNDERSTAND,
-    CLASS_MISMATCH,
-    OUT_OF_RESOURCES,
-    Incoming,
-    Refused,
-    sweep,
-)
-from dicom_node.spool.log import Entry, Received
-from dicom_node.spool.meta import Origin, file_meta
-from dicom_node.spool.names import blob_name, check_uid
+from dicom_node.network.transport import Server, request_handler
+from dicom_node.spool.header import Header
+from dicom_node.spool.incoming import sweep
 from imaging.errors import HeaderError, StorageError
 
 _ANSWER_TO_REQUEST_SECONDS = 10.0
 _PROCESSING_FAILURE, _NO_SUCH_EVENT_TYPE, _INVALID_ARGUMENT = 0x0110, 0x0113, 0x0115  # PS3.7 annex C
 _logger = structlog.get_logger(__name__)
-
-
-class EventSink(Protocol):
-    """Takes what happened, for metrics: ``received``, ``refused``, ``rejected``, ``committed``, with labels."""
-
-    def __call__(self, name: str, /, **labels: Any) -> None: ...
-
-
-class EntryLog(Protocol):
-    """What the SCP needs of a `ReceiveLog`."""
-
-    def append(self, entry: Entry) -> None:
-        """On disk on return; StorageError otherwise."""
-        ...
 
 
 def _ignore(name: str, /, **labels: Any) -> None:
@@ -100,7 +73,9 @@ class StoreSCP:
         self._peers = peers
         self._blobs = blobs
         self._log = log
+        self._moving: list[tuple[str, Budget]] = []
         self._on_event = on_event
+        self._keeper = self.keeper(self._admit)
         self._contexts = list(contexts) if contexts is not None else [*storage_contexts(), commitment_reports()]
         self._handlers = handlers
         self._server: Server | None = None
@@ -118,7 +93,7 @@ class StoreSCP:
         ae.require_called_aet = True
         ae.network_timeout = ae.dimse_timeout = self.limits.idle_seconds
         ae.acse_timeout = min(self.limits.idle_seconds, _ANSWER_TO_REQUEST_SECONDS)
-        handler = request_handler(self._open, self.limits.pdu, self.limits.idle_seconds)
+        handler = request_handler(self._keeper.open, self.limits.pdu, self.limits.idle_seconds)
         try:
             swept = sweep(self._blobs.scratch)
             self._server = ae.make_server(
@@ -162,101 +137,41 @@ class StoreSCP:
         """Established associations by calling AE title."""
         server = self._server
         return Counter(
-            _calling_ae(assoc) for assoc in (server.active_associations if server else []) if assoc.is_established
+            peer_of(assoc) for assoc in (server.active_associations if server else []) if assoc.is_established
         )
 
     def has_room(self) -> bool:
         """Whether there is more free disk than the watermark."""
-        try:
-            disk = os.statvfs(self._blobs.scratch)
-        except OSError:
-            return False
-        return disk.f_bavail * disk.f_frsize >= self.limits.free_bytes
+        return self._keeper.has_room()
 
     def store(self, event: evt.Event) -> int | Dataset:
         """Answer one C-STORE request: the status, with a comment when it isn't success."""
-        incoming = event.request.DataSet
-        calling_ae = _calling_ae(event.assoc)
+        return self._keeper.store(event)
+
+    def keeper(self, admit: Admit) -> Keeper:
+        """What stores instances in the same places, for an association that we open."""
+        return Keeper(self.ae_title, self._blobs, self._log, self.limits, self._on_event, admit)
+
+    @contextmanager
+    def expecting(self, study_instance_uid: str, budget: Budget) -> Iterator[None]:
+        """While this lasts a study's instances count as moved here at our request, and no more of them are taken than
+        the budget allows. Their sender need not say that they are (Move Originator (0000,1030) is optional)."""
+        moving = (study_instance_uid, budget)
+        self._moving.append(moving)
         try:
-            self._keep(event, incoming)
-        except Refused as refused:
-            return self._refuse(calling_ae, refused.status, refused.comment)
-        except HeaderError as error:
-            return self._refuse(calling_ae, CANNOT_UNDERSTAND, str(error))
-        except StorageError as error:
-            return self._refuse(calling_ae, OUT_OF_RESOURCES, str(error))
+            yield
         finally:
-            if isinstance(incoming, Incoming):
-                incoming.discard()
-        self._on_event("received", calling_ae=calling_ae, bytes=incoming.size)
-        return 0x0000
+            self._moving.remove(moving)
 
-    def _open(self, assoc: Association, message: DIMSEMessage, context_id: int) -> Incoming:
-        """Where the dataset of a C-STORE request goes, decided before its first byte."""
-        command = message.command_set
-        context = assoc._accepted_cx[context_id]
-        sop_instance = str(command.get("AffectedSOPInstanceUID", ""))
-        refusal = None
-        try:
-            check_uid(sop_instance, "Affected SOP Instance UID (0000,1000)")
-        except HeaderError as error:
-            refusal = Refused(CANNOT_UNDERSTAND, str(error))
-        if not self.has_room():
-            refusal = Refused(OUT_OF_RESOURCES, "free disk space is below the watermark")
-        origin = Origin(
-            calling_ae=_calling_ae(assoc),
-            called_ae=self.ae_title,
-            peer=assoc.requestor.address,
-            here=str(assoc.dul.socket.socket.getsockname()[0]),
-        )
-        meta = file_meta(context.abstract_syntax, sop_instance, context.transfer_syntax[0], origin)
-        return Incoming(self._blobs.scratch, meta, self.limits.instance_bytes, refusal)
-
-    def _keep(self, event: evt.Event, incoming: BytesIO) -> None:
-        """Check, store and log an instance; when this returns it may be acknowledged."""
-        if not isinstance(incoming, Incoming):
-            raise Refused(CANNOT_UNDERSTAND, "the request has no dataset")
-        cast(SpoolingDIMSE, event.assoc.dimse).claim(incoming)
-        if incoming.refusal is not None:
-            raise incoming.refusal
-        request, context = event.request, event.context
-        header = incoming.header(context.transfer_syntax)
-        if header.sop_class_uid != context.abstract_syntax or header.sop_class_uid != request.AffectedSOPClassUID:
-            raise Refused(CLASS_MISMATCH, "SOP Class UID (0008,0016) is not the request's")
-        if header.sop_instance_uid != request.AffectedSOPInstanceUID:
-            raise Refused(CANNOT_UNDERSTAND, "SOP Instance UID (0008,0018) is not the request's")
-        name = blob_name(header.study_instance_uid, header.sop_instance_uid, incoming.digest)
-        now = datetime.now(UTC)
-        self._blobs.adopt(name, incoming.path)
-        self._log.append(
-            Received(
-                study_instance_uid=header.study_instance_uid,
-                series_instance_uid=header.series_instance_uid,
-                sop_instance_uid=header.sop_instance_uid,
-                sop_class_uid=header.sop_class_uid,
-                transfer_syntax_uid=str(context.transfer_syntax),
-                digest=incoming.digest,
-                blob=name,
-                size=incoming.size,
-                calling_ae=_calling_ae(event.assoc),
-                called_ae=self.ae_title,
-                peer=event.assoc.requestor.address,
-                association=cast(SpoolingDIMSE, event.assoc.dimse).association_id,
-                received_at=now.isoformat(),
-            )
-        )
-
-    def _refuse(self, calling_ae: str, status: int, comment: str) -> Dataset:
-        _logger.warning("instance refused", calling_ae=calling_ae, status=f"0x{status:04X}", reason=comment)
-        self._on_event("refused", calling_ae=calling_ae, status=f"0x{status:04X}")
-        answer = Dataset()
-        answer.Status = status
-        answer.ErrorComment = comment.encode("ascii", "replace").decode()[:64]
-        return answer
+    def _admit(self, header: Header, size: int, originator: str) -> str:
+        budget = next((budget for uid, budget in self._moving if uid == header.study_instance_uid), None)
+        if budget is not None:
+            budget.take(size)
+        return "C-MOVE" if budget is not None or originator == self.ae_title else ""
 
     def _report(self, event: evt.Event) -> tuple[int, None]:
         """N-EVENT-REPORT of a storage commitment SCP: logged, then acknowledged."""
-        calling_ae = _calling_ae(event.assoc)
+        calling_ae = peer_of(event.assoc)
         if event.event_type not in (1, 2):  # PS3.4 table J.3-2: all committed, some failed
             return _NO_SUCH_EVENT_TYPE, None
         try:
@@ -301,7 +216,3 @@ def _dont_wait(event: evt.Event) -> None:
     """
     if event.assoc.requestor.primitive is None:
         event.assoc.dul.to_user_queue.put(None)
-
-
-def _calling_ae(assoc: Association) -> str:
-    return str(assoc.requestor.ae_title).strip()

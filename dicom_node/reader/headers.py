@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pydicom.uid import UID, CTImageStorage
 
 from dicom_node.reader.files import FileMeta, dataset_digest, load
 from dicom_node.reader.frames import frame_types, frames_of, rescale_type_of
-from dicom_node.reader.values import integer, items, number, tag, text, texts
+from dicom_node.reader.values import da, integer, items, number, tag, text, texts, tm
 from imaging.errors import HeaderError
 from imaging.study import InstanceInfo
 
@@ -26,8 +26,9 @@ MANUFACTURER = "Raysight"
 # Everything read of a header; `is_ours` sees no other element.
 # fmt: off
 KEYWORDS = (
-    "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "Modality", "Manufacturer",
-    "StudyDescription", "SeriesDescription", "ManufacturerModelName", "PatientID", "IssuerOfPatientID",
+    "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "StudyTime", "Modality",
+    "Manufacturer", "StudyDescription", "SeriesDescription", "ManufacturerModelName", "PatientID",
+    "IssuerOfPatientID",
     "PatientBirthDate", "PatientSex", "PatientAge", "ContrastBolusAgent", "ContrastBolusAgentSequence",
     "BodyPartExamined", "SliceThickness", "ProtocolName", "GantryDetectorTilt", "ConvolutionKernel",
     "ViewPosition", "ContributingEquipmentSequence", "CTReconstructionSequence", "CTAcquisitionDetailsSequence",
@@ -75,6 +76,8 @@ class StudyHeader:
     description: str = ""
     age: float | None = None
     sex: str = ""
+    study_date: date | None = None
+    study_time: time | None = None
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,13 @@ def _series(ds: Dataset, image_type: tuple[str, ...]) -> SeriesHeader:
 
 
 def _study(ds: Dataset) -> StudyHeader:
-    return StudyHeader(text(ds, "StudyDescription"), _age(ds), text(ds, "PatientSex"))
+    return StudyHeader(
+        description=text(ds, "StudyDescription"),
+        age=_age(ds),
+        sex=text(ds, "PatientSex"),
+        study_date=da(text(ds, "StudyDate")),
+        study_time=tm(text(ds, "StudyTime")),
+    )
 
 
 def _age(ds: Dataset) -> float | None:
@@ -208,20 +217,11 @@ def _age(ds: Dataset) -> float | None:
     if match := _AGE.fullmatch(text(ds, "PatientAge")):
         age = int(match[1]) * _DAYS[match[2]] / _DAYS["Y"]
     else:
-        born, studied = _date(text(ds, "PatientBirthDate")), _date(text(ds, "StudyDate"))
+        born, studied = da(text(ds, "PatientBirthDate")), da(text(ds, "StudyDate"))
         # one date for both is what de-identification leaves; a newborn carries a Patient's Age
         if born and studied and born < studied:
             age = (studied - born).days / _DAYS["Y"]
     return age if age is not None and 0 <= age <= _OLDEST else None
-
-
-def _date(value: str) -> date | None:
-    if not re.fullmatch(r"[0-9]{8}", value):
-        return None
-    try:
-        return date(int(value[:4]), int(value[4:6]), int(value[6:]))
-    except ValueError:
-        return None
 
 
 def _uid(ds: Dataset, keyword: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_node.network.find import StudyIdentity
@@ -25,3 +26,44 @@ def read_identity(path: Path) -> StudyIdentity:
         issuer=text(dataset, "IssuerOfPatientID"),
         accession_number=text(dataset, "AccessionNumber"),
     )
+
+
+@dataclass(frozen=True)
+class PatientIdentity:
+    """Who the patient is, in a header's or an archive's words; empty where it says nothing.
+
+    Parameters
+    ----------
+    issuer
+        Issuer of Patient ID (0010,0021).
+    name
+        All component groups of Patient's Name (0010,0010).
+    """
+
+    patient_id: str
+    issuer: str
+    birth_date: str
+    sex: str
+    name: str
+
+
+_PATIENT = {
+    "patient_id": "PatientID",
+    "issuer": "IssuerOfPatientID",
+    "birth_date": "PatientBirthDate",
+    "sex": "PatientSex",
+    "name": "PatientName",
+}
+
+
+def read_patient(path: Path) -> PatientIdentity:
+    """Whose image a stored instance is.
+
+    Raises
+    ------
+    HeaderError
+        No DICOM file.
+    """
+    keywords = ("SpecificCharacterSet", *_PATIENT.values())
+    dataset = load(path, (tag(k) for k in keywords), pixels=False).dataset
+    return PatientIdentity(**{name: text(dataset, keyword) for name, keyword in _PATIENT.items()})

@@ -51,6 +51,8 @@ def assemble_study(headers: Sequence[InstanceHeader]) -> StudyInfo:
         age=_usual(h.study.age for h in unique),
         sex=_usual(h.study.sex for h in unique) or "",
         patients=patients,
+        study_date=_usual(h.study.study_date for h in unique),
+        study_time=_usual(h.study.study_time for h in unique),
     )
 
 

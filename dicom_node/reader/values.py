@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Sequence
+from datetime import date, time
 from functools import cache
 from typing import Any
 
@@ -84,6 +86,29 @@ def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
         return ()
     found: Sequence[Dataset] = element.value
     return found
+
+
+def da(value: str) -> date | None:
+    """A DA (PS3.5 section 6.2), also as old writers put it (1998.12.24); None when it is none."""
+    if not re.fullmatch(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}", value):
+        return None
+    plain = value.replace(".", "")
+    try:
+        return date(int(plain[:4]), int(plain[4:6]), int(plain[6:]))
+    except ValueError:
+        return None
+
+
+def tm(value: str) -> time | None:
+    """A TM (PS3.5 section 6.2), also as old writers put it (08:30:00); None when it is none, or has no minutes."""
+    match = re.fullmatch(r"([0-9]{2}):?([0-9]{2})(?::?([0-9]{2})(?:\.([0-9]{1,6}))?)?", value)
+    if match is None:
+        return None
+    hour, minute, second, fraction = match.groups()
+    try:
+        return time(int(hour), int(minute), min(int(second or 0), 59), int((fraction or "0").ljust(6, "0")))
+    except ValueError:
+        return None
 
 
 def _value(dataset: Dataset, keyword: str) -> Any:

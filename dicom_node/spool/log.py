@@ -13,7 +13,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class Received:
         An id that the instances of one association share.
     received_at
         UTC, ISO 8601.
+    retrieved_by
+        ``C-GET`` or ``C-MOVE`` where we asked for it; empty where its sender sent it by itself.
     """
 
     study_instance_uid: str
@@ -62,6 +64,7 @@ class Received:
     peer: str
     association: str
     received_at: str
+    retrieved_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,10 @@ _KINDS: dict[str, type[Entry]] = {"received": Received, "committed": Committed}
 def encode(entry: Entry) -> bytes:
     """The entry's line, with its end."""
     kind = "received" if isinstance(entry, Received) else "committed"
-    return json.dumps({"kind": kind, **vars(entry)}, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+    record = {"kind": kind, **vars(entry)}
+    if not record.get("retrieved_by", True):
+        del record["retrieved_by"]  # as lines were before there was such a field
+    return json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(line: bytes) -> Entry:
@@ -108,7 +114,10 @@ def decode(line: bytes) -> Entry:
     """
     record: Any = json.loads(line)
     kind = _KINDS.get(record.pop("kind", "")) if isinstance(record, dict) else None
-    if kind is None or set(record) != {field.name for field in fields(kind)}:
+    if kind is None:
+        raise ValueError("not a log entry")
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    if not needed <= set(record) <= {field.name for field in fields(kind)}:
         raise ValueError("not a log entry")
     if kind is Committed:
         record["committed"] = tuple(record["committed"])

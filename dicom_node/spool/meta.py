@@ -18,12 +18,15 @@ class Origin:
         AE titles of the association.
     peer, here
         Network addresses of the sender and of this node.
+    retrieved_by
+        ``C-GET`` or ``C-MOVE`` where we asked for the instance; empty where it was sent by itself.
     """
 
     calling_ae: str
     called_ae: str
     peer: str
     here: str
+    retrieved_by: str = ""
 
 
 def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, origin: Origin) -> bytes:
@@ -45,9 +48,18 @@ def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: st
             _long(0x0026, b"UR", _address(origin.peer)),
             _long(0x0027, b"UR", _address(origin.peer)),
             _long(0x0028, b"UR", _address(origin.here)),
+            _retrieved(origin.retrieved_by),
         )
     )
     return b"\x00" * 128 + b"DICM" + _short(0x0000, b"UL", struct.pack("<I", len(elements))) + elements
+
+
+def _retrieved(by: str) -> bytes:
+    """Private Information (0002,0102) with its creator, where we asked for the instance."""
+    if not by:
+        return b""
+    value = f"retrieved {by}".encode("ascii", "replace")
+    return _uid(0x0100, IMPLEMENTATION_CLASS_UID) + _long(0x0102, b"OB", value + b"\x00" * (len(value) % 2))
 
 
 def _short(element: int, vr: bytes, value: bytes) -> bytes:

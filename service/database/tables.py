@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     Float,
     Index,
     Integer,
@@ -73,7 +74,10 @@ studies = Table(
     Column("asked_at", UTCDateTime),  # somebody asked for a reading now
     Column("complete_at", UTCDateTime),
     Column("evidence", JSON),  # kind, at, detail
+    Column("patient_digest", KEY),  # of Patient ID and issuer, as its images say
+    Column("study_date", Date),
     Index("studies_check_at", "check_at"),
+    Index("studies_patient", "patient_digest"),
 )
 
 instances = Table(
@@ -96,6 +100,7 @@ instances = Table(
     Column("unreadable", Text, nullable=False, default=""),  # why its header could not be read
     Column("header", JSON),
     Column("released_at", UTCDateTime),
+    Column("retrieved_by", String(10), nullable=False, default=""),  # C-GET, C-MOVE: we asked for it
     Index("instances_study", "study_instance_uid"),
     Index("instances_sop", "sop_instance_uid"),
 )
@@ -115,6 +120,7 @@ readings = Table(
     Column("reason_kind", String(40)),
     Column("reason", Text),
     Column("predecessor", KEY),
+    Column("prior_study_instance_uid", UID),  # the earlier examination that is read with it
     Column("requested_at", UTCDateTime, nullable=False),
     Column("started_at", UTCDateTime),
     Column("finished_at", UTCDateTime),

@@ -109,7 +109,9 @@ class Indexer:
             digests.add(entry.digest)
             arrivals = studies.setdefault(entry.study_instance_uid, _Arrivals(entry))
             if row["is_image"] and not row["ours"]:
-                arrivals.last_image = entry
+                arrivals.image = header if isinstance(header, InstanceHeader) else arrivals.image
+                if not entry.retrieved_by:
+                    arrivals.last_image = entry
         if rows:
             connection.execute(tables.instances.insert(), rows)
         for entry in again:
@@ -136,15 +138,19 @@ class Indexer:
         }
         if isinstance(header, InstanceHeader):
             values |= {"header": to_json(header), "is_image": header.instance.is_image}
+            if header.instance.is_image and not header.instance.ours:
+                _describe(connection, header)
         connection.execute(update(i).where(same).values(values))
 
 
 @dataclass
 class _Arrivals:
-    """A study's first new instance in a batch, and its last new image that isn't ours."""
+    """A study's first new instance in a batch, and of its new images that aren't ours the last one that was sent (not
+    retrieved by us), and the header of any."""
 
     first: Received
     last_image: Received | None = None
+    image: InstanceHeader | None = None
 
 
 @dataclass(frozen=True)
@@ -192,6 +198,7 @@ def _instance(entry: Received, header: InstanceHeader | str | None, *, conflict:
         "unreadable": header if isinstance(header, str) else "",
         "header": to_json(parsed) if parsed else None,
         "released_at": None if header is not None else at,
+        "retrieved_by": entry.retrieved_by,
     }
 
 
@@ -222,6 +229,18 @@ def _study_received(connection: Connection, arrivals: _Arrivals) -> None:
                 complete_at=None,
             )
         )
+    if arrivals.image is not None:
+        _describe(connection, arrivals.image)
+
+
+def _describe(connection: Connection, image: InstanceHeader) -> None:
+    """Whose study it is and when it was made, so that it is found when a later one of the patient is read."""
+    s, instance = tables.studies, image.instance
+    connection.execute(
+        update(s)
+        .where(s.c.study_instance_uid == instance.study_instance_uid, s.c.patient_digest.is_(None))
+        .values(patient_digest=instance.patient_digest, study_date=image.study.study_date)
+    )
 
 
 def _set_position(connection: Connection, position: Position) -> None:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from dicom_node.spool.log import Committed, Entry, Received, ReceiveLog, decode,
 from imaging.errors import StorageError
 
 text = st.text(max_size=20)
-received = st.builds(Received, *[text] * 7, st.integers(0, 2**40), *[text] * 5)
+received = st.builds(Received, *[text] * 7, st.integers(0, 2**40), *[text] * 6)
 committed = st.builds(
     Committed,
     text,
@@ -46,6 +47,11 @@ def test_a_line_holds_the_whole_entry(item: Entry) -> None:
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
     assert decode(line) == item
+
+
+def test_a_line_of_what_was_sent_is_as_it_was_before_there_was_retrieval() -> None:
+    assert b"retrieved_by" not in encode(entry(1))
+    assert decode(encode(replace(entry(1), retrieved_by="C-GET"))).retrieved_by == "C-GET"  # type: ignore[union-attr]
 
 
 @given(st.one_of(received, committed), st.data())

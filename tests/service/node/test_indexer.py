@@ -172,3 +172,31 @@ def test_a_released_instance_that_comes_again_has_its_header_again(house: House)
     assert row["header"] is not None
     assert row["is_image"]
     assert row["released_at"] is None
+
+
+def test_what_was_retrieved_starts_nothing_until_more_is_sent(house: House) -> None:
+    first, second, third = slices(house.folder / "a")
+    house.receive(first, retrieved_by="C-GET")
+    house.indexer.catch_up()
+    study = house.study()
+    assert (study["check_at"], study["complete_at"]) == (None, None)
+    assert study["patient_digest"] == read_header(first, "x").instance.patient_digest
+    assert study["study_date"] == read_header(first, "x").study.study_date
+    house.receive(first)
+    house.indexer.catch_up()
+    assert house.study()["check_at"] is None
+    house.receive(second, retrieved_by="C-MOVE")
+    house.receive(third)
+    house.indexer.catch_up()
+    assert house.study()["check_at"] is not None
+    assert [row["retrieved_by"] for row in house.rows()] == ["C-GET", "C-MOVE", ""]
+
+
+def test_a_study_that_was_known_without_its_patient_has_it_when_an_image_comes_back(house: House) -> None:
+    (path, *_) = slices(house.folder)
+    house.spool.delete(house.receive(path).blob)
+    house.indexer.catch_up()
+    assert house.study()["patient_digest"] is None
+    house.receive(path, retrieved_by="C-GET")
+    house.indexer.catch_up()
+    assert house.study()["patient_digest"] == read_header(path, "x").instance.patient_digest
