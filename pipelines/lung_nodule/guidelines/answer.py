@@ -34,7 +34,7 @@ class Result:
     row, category
         The row that decided and what it gives; both None where no row fits.
     words
-        The row with the measured values and their cut-offs, after the rows that led to it.
+        The row with the measured values and their cut-offs; when determined, after the rows that led to it.
     """
 
     row: str | None
@@ -101,12 +101,15 @@ def _told(result: Result) -> str:
 
 def answer_of(guideline: str, settled: Settled, not_judged: Sequence[str] = ()) -> Answer:
     """The answer of all readings of a table: one result where they agree."""
-    results = tuple(dict.fromkeys(_result(path, settled.known) for path in settled.paths))
-    categories = {result.category for result in results}
+    paths, known = settled.paths, settled.known
+    categories = {category_of(path) for path in paths}
     if categories == {None}:
         return not_classifiable(guideline, "no row of the table covers this nodule")
     if len(categories) == 1:
-        return Answer(guideline, Status.DETERMINED, results[:1], not_judged=tuple(not_judged))
+        words = "; then ".join(row.words(known) for row in paths[0])
+        result = Result(paths[0][-1].id, category_of(paths[0]), words)
+        return Answer(guideline, Status.DETERMINED, (result,), not_judged=tuple(not_judged))
+    results = tuple(dict.fromkeys(_result(path, known) for path in paths))
     missing = tuple(fact.missing or fact.name for fact in settled.missing)
     return Answer(guideline, Status.OPEN, results, missing=missing, not_judged=tuple(not_judged))
 
@@ -114,8 +117,7 @@ def answer_of(guideline: str, settled: Settled, not_judged: Sequence[str] = ()) 
 def _result(path: Path, known: Facts) -> Result:
     if not path:
         return Result(None, None, "no row of the table")
-    words = "; then ".join(row.words(known) for row in path)
-    return Result(path[-1].id, category_of(path), words)
+    return Result(path[-1].id, category_of(path), path[-1].words(known))
 
 
 def not_classifiable(guideline: str, reason: str, *missing: str) -> Answer:
@@ -126,6 +128,36 @@ def not_classifiable(guideline: str, reason: str, *missing: str) -> Answer:
 def not_applied(guideline: str, reason: str, *missing: str) -> Answer:
     """The guideline doesn't apply, or it isn't known whether it does."""
     return Answer(guideline, Status.GUIDELINE_NOT_DETERMINED, reason=reason, missing=missing)
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """What keeps a guideline from being applied.
+
+    Parameters
+    ----------
+    name
+        What is missing where it isn't known.
+    holds
+        None where it isn't known.
+    reason
+        In words, where it holds.
+    """
+
+    name: str
+    holds: bool | None
+    reason: str
+
+
+def excluded(guideline: str, exclusions: Sequence[Exclusion]) -> Answer | None:
+    """The first exclusion that holds, else all that aren't known; None where every one is known to be absent."""
+    for exclusion in exclusions:
+        if exclusion.holds:
+            return not_applied(guideline, exclusion.reason)
+    unknown = [exclusion.name for exclusion in exclusions if exclusion.holds is None]
+    if unknown:
+        return not_applied(guideline, "its exclusions aren't all known to be absent", *unknown)
+    return None
 
 
 def unreadable(guideline: str, nodule: NoduleFacts, examination: Examination) -> Answer | None:

@@ -1,7 +1,7 @@
 """The Brock (PanCan) models: probability that a nodule is cancer, made on people at their first screening CT.
 
-Source: McWilliams et al., N Engl J Med 2013;369:910, full models 2a (without spiculation) and 2b (with it). The digits
-of 2b were found alike in three independent programs, and rounded in PMC6717521 table 2; 2a in one calculator
+Source: McWilliams et al., N Engl J Med 2013;369:910, full models 2a (without spiculation) and 2b (with it). 2b's
+digits were found alike in three independent programs, and rounded in PMC6717521 table 2; 2a in one calculator
 (medicalalgorithms.com), with four digits. The size term is zero at 4 mm; nothing is subtracted from the diameter.
 """
 

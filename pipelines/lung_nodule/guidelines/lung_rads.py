@@ -14,6 +14,8 @@ rows, and 4X, whose list is open ("spiculation, lymph nodes, metastasis, …"). 
 - Slow growth over several examinations "may be" 4B, so it is given beside the size's category, never alone.
 - New non-solid under 30 mm is 2 (some published code says 3).
 - New part-solid with a solid part of 4 mm or more is 4B even under 6 mm: the more suspicious row counts.
+- A nodule that fits no step down keeps its earlier category where its size alone would lower it. The table says so
+  nowhere; but otherwise an early control would lower more than a timely one.
 - A stable juxtapleural nodule is classified as solid: its row is for baseline and new ones.
 - 3 months and 6 months are counted as 90 and 180 days.
 
@@ -125,9 +127,13 @@ STEPS = (
         Is(AIRWAY, ("",)),
     )),
     Row("LR22-4B-TO-2", "2", (Is(CHANGE, _KEPT), Is(PRIOR, ("4B", "4X")), Is(PROVEN, (True,)))),
-    Row("LR22-4B-STAYS", "4B", (Is(CHANGE, _KEPT), Is(PRIOR, ("4B", "4X")), Is(PROVEN, (False,)))),
+    Row("LR22-3-STAYS", "3", (Is(PRIOR, ("3",)), Is(SIZE_CATEGORY, ("2",)))),
+    Row("LR22-4A-STAYS", "4A", (Is(PRIOR, ("4A",)), Is(SIZE_CATEGORY, ("2", "3")))),
+    Row("LR22-4B-STAYS", "4B", (
+        Is(PRIOR, ("4B", "4X")), Is(PROVEN, (False,)), Is(SIZE_CATEGORY, ("2", "3", "4A")),
+    )),
 )  # fmt: skip
-"""What becomes of a nodule that stayed or shrank, by its earlier category."""
+"""What becomes of an earlier category: the first row that fits. Without a step down it isn't lowered."""
 
 RAISED = Row("LR22-4X", "4X", (Is(SIZE_CATEGORY, ("3", "4A", "4B")), Is(SUSPICIOUS, (True,))))
 ALL_ROWS = (_CALCIFIED, *ROWS, *STEPS, RAISED)
@@ -179,7 +185,7 @@ def _classify(facts: Facts) -> Path:
     path: Path = (max(fitting, key=lambda row: ORDER.index(row.category)),)
     for table in (STEPS, (RAISED,)):
         now = {**facts, SIZE_CATEGORY: path[-1].category}
-        path += tuple(row for row in table if row.fits(now))
+        path += tuple(row for row in table if row.fits(now))[:1]
     return path
 
 
@@ -216,8 +222,9 @@ def _unknown(nodule: NoduleFacts) -> dict[Fact, tuple[Value, ...]]:
         domains[CHANGE] = (Change.STABLE, Change.SHRUNK, Change.SLOWLY_GROWING, Change.GROWING)
     if known.get(DENSITY) is Density.PART_SOLID:
         domains[SOLID_PART] = cells(ROWS, SOLID_PART, largest=float(known[DIAMETER]))
-    if known.get(CHANGE, Change.STABLE) in {*_KEPT, Change.SLOWLY_GROWING}:
+    if known.get(CHANGE, Change.SLOWLY_GROWING) is Change.SLOWLY_GROWING:
         domains[SLOW] = (False, True)
+    if known.get(CHANGE, Change.STABLE) in _KEPT:
         domains[PRIOR] = ("2", "3", "4A", "4B")
         domains[INTERVAL] = cells(STEPS, INTERVAL)
     return {fact: values for fact, values in domains.items() if fact not in known}

@@ -57,7 +57,11 @@ class Is:
         return self.fact in facts and facts[self.fact] in self.values
 
     def words(self, value: Value | None = None) -> str:
-        return " or ".join(self.fact.told(v) for v in (self.values if value is None else (value,)))
+        if value is not None:
+            return self.fact.told(value)
+        if isinstance(self.values[0], bool):
+            return " or ".join(self.fact.told(v) for v in self.values)
+        return self.fact.told(" or ".join(str(v) for v in self.values))
 
 
 @dataclass(frozen=True)
