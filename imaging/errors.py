@@ -12,6 +12,7 @@ RaysightError
 ├── CohortError            a cohort can't be built, read or used (the reasons: training.cohort.CohortRefusal)
 ├── TrainingError          a run can't go on: says what to change
 ├── ExportError            a trained network can't be exported, or its ONNX file computes something else
+├── ModelFailure           a model can't answer what it was asked (trying again changes nothing)
 └── EngineError            the inference engine can't serve a model (try again later)
     └── InferenceCancelled the caller withdrew while the model ran
 
@@ -93,8 +94,13 @@ class ExportError(RaysightError):
     """A trained network can't be exported, or the exported file doesn't compute what the network does."""
 
 
+class ModelFailure(RaysightError):
+    """A loaded model can't answer what it was asked: it doesn't fit, or the answer is no number. It would be the same
+    another time."""
+
+
 class EngineError(RaysightError):
-    """The inference engine can't serve a model."""
+    """The inference engine can't serve a model now: it isn't there, was altered, or memory is short."""
 
 
 class InferenceCancelled(EngineError):

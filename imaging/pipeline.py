@@ -143,7 +143,15 @@ class OpenModel(Protocol):
         ...
 
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        """Run once on named arrays; EngineError when they don't fit or the run fails."""
+        """Run once on named arrays.
+
+        Raises
+        ------
+        ModelFailure
+            They don't fit the model, or it fails on them.
+        EngineError
+            The run fails for want of something else, such as memory.
+        """
         ...
 
     def slide(
@@ -171,8 +179,10 @@ class OpenModel(Protocol):
 
         Raises
         ------
+        ModelFailure
+            The image doesn't fit the model, or the answer isn't a number everywhere.
         EngineError
-            The image doesn't fit the model, or the run fails.
+            The run fails for want of something else, such as memory.
         InferenceCancelled
             ``cancelled`` said so.
         """
@@ -241,6 +251,8 @@ class Pipeline(Protocol):
         ------
         ImageError
             The images are ours but can't be read (its reason is reported in an SR).
+        ModelFailure
+            A model fails on these images: the reading has failed (and an SR says so).
         EngineError
             The engine can't serve; the reading is tried again later.
         """

@@ -47,7 +47,7 @@ class Bound(Protocol):
     """Input and output that stay in place from run to run, for one thread at a time."""
 
     def run(self) -> None:
-        """From what stands in the input to the output; EngineError when it fails."""
+        """From what stands in the input to the output; errors as `Backend.run`."""
         ...
 
 
@@ -66,7 +66,15 @@ class Backend(Protocol):
     def outputs(self) -> dict[str, Port]: ...
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Named arrays that fit to named arrays; EngineError when it fails."""
+        """Named arrays that fit to named arrays.
+
+        Raises
+        ------
+        ModelFailure
+            It fails on these inputs.
+        EngineError
+            It fails for want of something else, such as memory.
+        """
         ...
 
     def bind(self, image: NDArray[Any], scores: NDArray[Any]) -> Bound:

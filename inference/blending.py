@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.errors import EngineError
+from imaging.errors import ModelFailure
 from imaging.pipeline import Answer
 from models.spec import Output
 
@@ -85,7 +85,7 @@ class Finish:
 
 
 def finish_for(answer: Answer, output: Output) -> Finish:
-    """How an answer is made of scores; EngineError when the model can't give it."""
+    """How an answer is made of scores; ModelFailure when the model can't give it."""
     nothing = (0.0,) * output.channels
     match answer, output.activation:
         case (Answer.SCORES, _) | (Answer.PROBABILITIES, "none"):
@@ -96,7 +96,7 @@ def finish_for(answer: Answer, output: Output) -> Finish:
             return Finish(sigmoid, np.float16, nothing)
         case Answer.LABELS, "softmax":
             return Finish(lambda scores: np.argmax(scores, axis=0)[None], np.uint8, (0.0,))
-    raise EngineError(f"labels need a softmax; this model's activation is {output.activation}")
+    raise ModelFailure(f"labels need a softmax; this model's activation is {output.activation}")
 
 
 def softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.errors import ConfigurationError, EngineError
+from imaging.errors import ConfigurationError, EngineError, ModelFailure
 from imaging.pipeline import Answer, Prediction, Wanted
 from imaging.reading import ModelIdentity
 from inference.blending import Tiling, finish_for
@@ -54,9 +54,9 @@ class OnnxModel:
         """As `imaging.pipeline.OpenModel.slide`, with the spec's patch and overlap."""
         rules = self.spec.input
         if isinstance(rules, TabularInput) or self.spec.task != "segmentation":
-            raise EngineError(f"{self.session.label} is no segmentation: it has nothing to blend")
+            raise ModelFailure(f"{self.session.label} is no segmentation: it has nothing to blend")
         if image.shape[0] != len(rules.intensity):
-            raise EngineError(f"{self.session.label} takes {len(rules.intensity)} channels, not {image.shape[0]}")
+            raise ModelFailure(f"{self.session.label} takes {len(rules.intensity)} channels, not {image.shape[0]}")
         return slide(
             self.session.runner(),
             image,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-from imaging.errors import EngineError
+from imaging.errors import EngineError, ModelFailure
 from inference.backend import IMAGE, SCORES, Port, one_line
 
 _TYPES: dict[str, type[np.generic]] = {
@@ -100,10 +101,8 @@ class OnnxRuntime:
         return str(self._session.get_providers()[0])
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        try:
+        with _told():
             values = self._session.run(None, dict(inputs))
-        except _ERRORS as error:
-            raise EngineError(one_line(error)) from error
         return dict(zip(self.outputs, values, strict=True))
 
     def bind(self, image: NDArray[Any], scores: NDArray[Any]) -> _Bound:
@@ -120,10 +119,19 @@ class _Bound:
         self._binding.bind_output(SCORES, "cpu", 0, scores.dtype.type, scores.shape, scores.ctypes.data)
 
     def run(self) -> None:
-        try:
+        with _told():
             self._session.run_with_iobinding(self._binding)
-        except _ERRORS as error:
-            raise EngineError(one_line(error)) from error
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What a run fails on, as Raysight's errors."""
+    try:
+        yield
+    except failures.InvalidArgument as error:  # the arrays fit, so it is the values
+        raise ModelFailure(one_line(error)) from error
+    except _ERRORS as error:
+        raise EngineError(one_line(error)) from error
 
 
 def _port(entry: onnxruntime.NodeArg) -> Port:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from imaging.errors import EngineError
+from imaging.errors import EngineError, ModelFailure
 from inference.backend import IMAGE, SCORES, Backend
 from inference.onnx_runtime import OnnxRuntime, cuda
 from inference.slices import slices_as_batch
@@ -79,8 +79,11 @@ class Session:
         except EngineError as error:
             raise EngineError(f"{self.label}: {error}") from error
         self.check(released.spec)
-        for _ in range(2):  # the first run plans memory, the second takes it: neither is a patient's
-            self.infer({name: port.zeros() for name, port in self._backend.inputs.items()})
+        try:
+            for _ in range(2):  # the first run plans memory, the second takes it: neither is a patient's
+                self.infer({name: port.zeros() for name, port in self._backend.inputs.items()})
+        except ModelFailure as error:
+            raise EngineError(str(error)) from error
 
     @property
     def provider(self) -> str:
@@ -91,15 +94,15 @@ class Session:
         """Named arrays to named arrays."""
         ports = self._backend.inputs
         if set(inputs) != set(ports):
-            raise EngineError(f"{self.label} takes {sorted(ports)}, not {sorted(inputs)}")
+            raise ModelFailure(f"{self.label} takes {sorted(ports)}, not {sorted(inputs)}")
         for name, value in inputs.items():
             if not ports[name].fits(value):
                 given = f"{list(value.shape)} {value.dtype}"
-                raise EngineError(f"{self.label} takes {name} as {ports[name]}, not {given}")
+                raise ModelFailure(f"{self.label} takes {name} as {ports[name]}, not {given}")
         try:
             return self._backend.run(inputs)
-        except EngineError as error:
-            raise EngineError(f"{self.label} failed: {error}") from error
+        except (EngineError, ModelFailure) as error:
+            raise type(error)(f"{self.label} failed: {error}") from error
 
     def runner(self) -> BoundRunner:
         """Buffers of one's own for many runs."""
@@ -136,8 +139,8 @@ class BoundRunner:
         """The scores of what stands in ``input``; overwritten by the next run."""
         try:
             self._bound.run()
-        except EngineError as error:
-            raise EngineError(f"{self._label} failed: {error}") from error
+        except (EngineError, ModelFailure) as error:
+            raise type(error)(f"{self._label} failed: {error}") from error
         return self._output
 
 

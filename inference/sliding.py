@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.errors import EngineError, InferenceCancelled
+from imaging.errors import InferenceCancelled, ModelFailure
 from imaging.pipeline import Prediction, Wanted
 from inference.blending import Finish, Tiling
 
@@ -59,7 +59,7 @@ def slide(
     """
     shape = image.shape[1:]
     if len(shape) != len(tiling.patch) or any(n < p for n, p in zip(shape, tiling.patch, strict=True)):
-        raise EngineError(f"an image of {shape} doesn't hold a patch of {tiling.patch}; pad it")
+        raise ModelFailure(f"an image of {shape} doesn't hold a patch of {tiling.patch}; pad it")
     tiles = [tile for tile in tiling.tiles(shape) if _needed(tile, wanted, shape)]
     low, high = _box(tiles, len(shape))
     values = np.empty((len(finish.empty), *np.subtract(high, low)), finish.dtype)
@@ -104,7 +104,7 @@ class _Band:
     def add(self, tile: Tile, scores: NDArray[Any]) -> None:
         """Add a patch that begins where the band does: scores [channel, *patch]."""
         if not np.isfinite(scores).all():
-            raise EngineError("the network gave values that are not finite numbers")
+            raise ModelFailure("the network gave values that are not finite numbers")
         np.multiply(scores, self._weights, out=self._weighted)
         across = tuple(slice(s.start - lo, s.stop - lo) for s, lo in zip(tile[1:], self._low[1:], strict=True))
         self._sums[(slice(None), slice(None), *across)] += self._weighted.swapaxes(0, 1)
@@ -138,7 +138,7 @@ def _needed(tile: Tile, wanted: Wanted | None, shape: tuple[int, ...]) -> bool:
     if callable(wanted):
         return wanted(tile)
     if wanted.shape != shape:
-        raise EngineError(f"the mask of what is wanted is {wanted.shape}, the image {shape}")
+        raise ModelFailure(f"the mask of what is wanted is {wanted.shape}, the image {shape}")
     return bool(wanted[tile].any())
 
 

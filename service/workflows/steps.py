@@ -19,7 +19,7 @@ from dicom_node.objects.sources import read_sources
 from dicom_node.objects.write import Device, PredecessorReference, ResultOrder, write_objects
 from dicom_node.reader.images import load_images
 from dicom_node.reader.volume import decode_slices
-from imaging.errors import EngineError, ImageError, ResultError, StorageError
+from imaging.errors import EngineError, ImageError, ModelFailure, ResultError, StorageError
 from imaging.pipeline import Engine, Refusal, Selection
 from imaging.reading import PipelineResult, Reading, ReadingStatus
 from imaging.reasons import Reason, ReasonKind
@@ -91,11 +91,15 @@ class Reader:
             result = unread(request, pipeline, ReadingStatus.NOT_READ, error.reason)
         except (EngineError, StorageError):
             raise
+        except MemoryError as error:
+            raise EngineError("memory is too short to read it now; give the worker more") from error
+        except ModelFailure as error:
+            result = _failed(request, pipeline, f"The model failed on these images: {error}.")
         except Exception as error:
             # whatever a pipeline stumbles on, the radiologist is told that nothing was read
             log.exception("reading failed", key=key, study=request.study_instance_uid, pipeline=request.pipeline)
             message = f"The software failed on these images ({type(error).__name__}); its log has the details."
-            result = unread(request, pipeline, ReadingStatus.FAILED, Reason(ReasonKind.SOFTWARE_FAILURE, message))
+            result = _failed(request, pipeline, message)
         return self.keep(request, result)
 
     def fail(self, key: str, reason: Reason) -> Reading:
@@ -197,6 +201,10 @@ class Reader:
             sop_class_uid=report.sop_class_uid,
             sop_instance_uid=report.sop_instance_uid,
         )
+
+
+def _failed(request: ReadingRequest, pipeline: AnyPipeline, message: str) -> PipelineResult:
+    return unread(request, pipeline, ReadingStatus.FAILED, Reason(ReasonKind.SOFTWARE_FAILURE, message))
 
 
 def unread(request: ReadingRequest, pipeline: AnyPipeline, status: ReadingStatus, reason: Reason) -> PipelineResult:

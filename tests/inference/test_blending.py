@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.special import softmax as reference_softmax
 
-from imaging.errors import EngineError
+from imaging.errors import ModelFailure
 from imaging.pipeline import Answer
 from inference.blending import LEAST_WEIGHT, Tiling, finish_for, sigmoid, softmax
 from tests.inference.toys import toy_spec
@@ -53,5 +53,5 @@ def test_where_nothing_ran_there_is_background() -> None:
     assert finish_for(Answer.PROBABILITIES, soft).empty == (1, 0, 0)
     assert finish_for(Answer.PROBABILITIES, single).empty == (0, 0, 0)
     assert finish_for(Answer.SCORES, soft).empty == (0, 0, 0) and finish_for(Answer.LABELS, soft).empty == (0,)
-    with pytest.raises(EngineError, match="labels need a softmax"):
+    with pytest.raises(ModelFailure, match="labels need a softmax"):
         finish_for(Answer.LABELS, single)

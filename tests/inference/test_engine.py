@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from imaging.errors import EngineError, InferenceCancelled
+from imaging.errors import EngineError, InferenceCancelled, ModelFailure
 from imaging.pipeline import Answer, Engine, OpenModel
 from inference.blending import Tiling
 from inference.engine import OnnxEngine
@@ -225,9 +225,9 @@ def test_inputs_that_do_not_fit_are_refused(engine: OnnxEngine, release: Release
         ({"image": noise(1, 1, 6, 8, 5)}, r"takes image as \[1, 1, 6, 8, 4\] float32, not \[1, 1, 6, 8, 5\]"),
         ({"image": noise(1, 1, *PATCH).astype(np.float64)}, "not .* float64"),
     ):
-        with pytest.raises(EngineError, match=words):
+        with pytest.raises(ModelFailure, match=words):
             model.infer(inputs)
-    with pytest.raises(EngineError, match="takes 1 channels, not 2"):
+    with pytest.raises(ModelFailure, match="takes 1 channels, not 2"):
         model.slide(noise(2, *PATCH))
 
 
@@ -242,7 +242,7 @@ def test_a_table_is_inferred_and_not_slid(engine: OnnxEngine, release: Release) 
     release(network([node], ["rows", 1], ["rows", 2], {"factors": np.array([[1, 2]], np.float32)}), spec)
     model = engine.open("toy")
     assert model.infer({"image": np.array([[3], [4]], np.float32)})["scores"].tolist() == [[3, 6], [4, 8]]
-    with pytest.raises(EngineError, match="no segmentation"):
+    with pytest.raises(ModelFailure, match="no segmentation"):
         model.slide(noise(1, *PATCH))
 
 
@@ -261,7 +261,7 @@ def test_a_run_that_fails_says_so(engine: OnnxEngine, release: Release) -> None:
     release(network(nodes, ["rows", 1], ["rows", 1], {"table": np.arange(3, dtype=np.float32)}), spec)
     model = engine.open("toy")
     assert model.infer({"image": np.array([[2]], np.float32)})["scores"].tolist() == [[2]]
-    with pytest.raises(EngineError, match="toy 1 failed: "):
+    with pytest.raises(ModelFailure, match="toy 1 failed: "):
         model.infer({"image": np.array([[7]], np.float32)})
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from imaging.errors import EngineError, InferenceCancelled
+from imaging.errors import InferenceCancelled, ModelFailure
 from imaging.pipeline import Answer, Prediction
 from inference.blending import Finish, Tiling, finish_for
 from inference.sliding import slide
@@ -228,14 +228,14 @@ def test_it_stops_before_the_next_patch() -> None:
 @pytest.mark.parametrize("shape", [(3, 8, 8), (8, 8), (8, 8, 8, 8)])
 def test_an_image_smaller_than_a_patch_or_of_other_axes_is_refused(shape: tuple[int, ...]) -> None:
     tiling = Tiling((4, 4, 4), 0.5)
-    with pytest.raises(EngineError, match="doesn't hold a patch"):
+    with pytest.raises(ModelFailure, match="doesn't hold a patch"):
         slide(Function(tiling.patch, twice), np.zeros((1, *shape), np.float32), tiling, SCORES, channels=2)
 
 
 def test_a_mask_of_another_shape_is_refused() -> None:
     tiling = Tiling((4, 4, 4), 0.5)
     image, mask = np.zeros((1, 8, 8, 8), np.float32), np.ones((8, 8, 9), bool)
-    with pytest.raises(EngineError, match="mask of what is wanted"):
+    with pytest.raises(ModelFailure, match="mask of what is wanted"):
         slide(Function(tiling.patch, twice), image, tiling, SCORES, channels=2, wanted=mask)
 
 
@@ -243,7 +243,7 @@ def test_a_mask_of_another_shape_is_refused() -> None:
 def test_scores_that_are_no_numbers_are_never_an_answer(bad: float) -> None:
     image, tiling = np.zeros((1, 8, 8, 8), np.float32), Tiling((4, 4, 4), 0.5)
     image[0, 7, 7, 7] = bad
-    with pytest.raises(EngineError, match="not finite"):
+    with pytest.raises(ModelFailure, match="not finite"):
         slide(Function(tiling.patch, twice), image, tiling, SCORES, channels=2)
 
 

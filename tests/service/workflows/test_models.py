@@ -24,6 +24,7 @@ from imaging.errors import EngineError
 from imaging.geometry import Geometry
 from imaging.pipeline import Engine, OpenModel
 from imaging.reading import ReadingStatus
+from imaging.reasons import ReasonKind
 from imaging.study import StudyInfo
 from inference.engine import OnnxEngine
 from inference.session import EngineOptions
@@ -161,6 +162,42 @@ def test_a_version_that_changed_is_waited_for(
     assert not reader.results.has_result(request.key)
     file.write_bytes(content)
     assert reader.read(request.key, Stopwatch()).status is ReadingStatus.READ
+
+
+def test_a_model_that_fails_on_the_images_is_a_failed_reading(
+    reader_with: Callable[[Engine], Reader], pipeline: ModelPipeline, store: ModelStore, study: StudyInfo
+) -> None:
+    """It gives what is no number, and would another time: the radiologist is told, and nothing is tried again."""
+    release(store, "1", float("nan"))
+    champion(store, "1")
+    reader = reader_with(OnnxEngine(store, EngineOptions(threads=1)))
+    request = reader.results.put_request(make_request(study, pipeline, ASKED, models=store))
+    reading = reader.read(request.key, Stopwatch())
+    assert reading.status is ReadingStatus.FAILED and reading.reason is not None
+    assert reading.reason.kind is ReasonKind.SOFTWARE_FAILURE
+    said = "The model failed on these images: the network gave values that are not finite numbers."
+    assert reading.reason.message == said
+    profile = ObjectProfile()
+    reader.write(request.key, profile, Stopwatch())
+    manifest = reader.results.manifest(request.key, profile.name)
+    assert manifest is not None and not manifest.problem
+    (report,) = (o for o in manifest.objects if o.role == "sr")
+    assert said.encode() in reader.results.blobs.get(report.blob)
+
+
+def test_what_memory_is_too_short_for_is_tried_again(
+    reader_with: Callable[[Engine], Reader], pipeline: ModelPipeline, store: ModelStore, study: StudyInfo
+) -> None:
+    class Short:
+        def open(self, model: str, version: str | None = None) -> OpenModel:
+            raise MemoryError
+
+    champion(store, "1")
+    reader = reader_with(Short())
+    request = reader.results.put_request(make_request(study, pipeline, ASKED, models=store))
+    with pytest.raises(EngineError, match="give the worker more"):
+        reader.read(request.key, Stopwatch())
+    assert not reader.results.has_result(request.key)
 
 
 def test_another_version_under_the_same_number_is_refused(
