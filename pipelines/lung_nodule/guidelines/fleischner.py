@@ -121,6 +121,8 @@ def assess(nodule: NoduleFacts, examination: Examination) -> Answer:
         unknown[SOLID_PART] = cells(ROWS, SOLID_PART, largest=float(known[DIAMETER]))
     unknown |= {NUMBER: (SINGLE, MULTIPLE), GROWN: (False, True)}
     known |= _told(nodule, examination)
+    if float(known.get(SOLID_PART, 0)) > float(known[DIAMETER]):
+        return not_classifiable(GUIDELINE, "the solid part measures more than the whole")
     return answer_of(GUIDELINE, settle(_classify, known, {f: v for f, v in unknown.items() if f not in known}))
 
 

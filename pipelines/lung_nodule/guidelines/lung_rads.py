@@ -24,6 +24,7 @@ Category 0 (examination incomplete, prior awaited, infection suspected) and S be
 
 from __future__ import annotations
 
+import math
 from decimal import ROUND_HALF_UP, Decimal
 
 from pipelines.lung_nodule.guidelines.answer import Answer, answer_of, not_applied, not_classifiable, unreadable
@@ -165,7 +166,10 @@ def assess(nodule: NoduleFacts, examination: Examination) -> Answer:
         return not_classifiable(GUIDELINE, "the density class isn't determined", "density class")
     if by_size and nodule.mean_any_plane_mm is None:
         return not_classifiable(GUIDELINE, "the mean diameter isn't measured", "mean diameter")
-    settled = settle(_classify, _known(nodule), _unknown(nodule))
+    known = _known(nodule)
+    if float(known.get(SOLID_PART, 0)) > float(known.get(DIAMETER, math.inf)):
+        return not_classifiable(GUIDELINE, "the solid part measures more than the whole")
+    settled = settle(_classify, known, _unknown(nodule, known))
     highest = [path[-1].category for path in settled.paths if path]
     open_points = nodule.spiculated is None or nodule.suspicious is None
     raisable = any(category in {"3", "4A", "4B"} for category in highest) and open_points
@@ -214,8 +218,7 @@ def _known(nodule: NoduleFacts) -> dict[Fact, Value]:
     return facts
 
 
-def _unknown(nodule: NoduleFacts) -> dict[Fact, tuple[Value, ...]]:
-    known = _known(nodule)
+def _unknown(nodule: NoduleFacts, known: Facts) -> dict[Fact, tuple[Value, ...]]:
     domains: dict[Fact, tuple[Value, ...]] = {JUXTAPLEURAL: (False, True)}
     seen = nodule.comparison
     if seen is not None and seen.lung_rads is Change.NOT_COMPARABLE:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.lung_nodule.guidelines import brock
 from pipelines.lung_nodule.guidelines.answer import Status
-from pipelines.lung_nodule.guidelines.bts import ALL_ROWS, assess
+from pipelines.lung_nodule.guidelines.brock import Estimate, Model
+from pipelines.lung_nodule.guidelines.bts import (
+    ALL_ROWS,
+    BROCK,
+    CHANGE,
+    DENSITY,
+    DIAMETER,
+    DOUBLING,
+    LONG,
+    PLEURAL,
+    VOLUME,
+    assess,
+)
+from pipelines.lung_nodule.guidelines.bts import ROWS as TABLE
 from pipelines.lung_nodule.guidelines.facts import Airway, Change, Comparison, Density, Shape
+from pipelines.lung_nodule.guidelines.table import cells
 
 LOW_BROCK = {"longest_axial_mm": 8}
 HIGH_BROCK = {"longest_axial_mm": 20, "spiculated": True, "upper_lobe": True}
@@ -76,13 +93,38 @@ def test_every_row_is_reached():
     assert {row for _, row in ROWS} == {row.id for row in ALL_ROWS}
 
 
-@pytest.mark.parametrize("share", [9.9, 10.0])
-def test_brock_of_exactly_10_percent_is_the_upper_row(case, monkeypatch, share):
-    from pipelines.lung_nodule.guidelines import bts
-    from pipelines.lung_nodule.guidelines.brock import Estimate, Model
+@pytest.mark.parametrize(
+    ("facts", "row"),
+    [
+        (vol(300), "BTS15-S-V300"),
+        (mm(8), "BTS15-S-D8"),
+        (SUBSOLID | mm(5) | seen(STABLE), "BTS15-SS"),
+    ],
+)
+@pytest.mark.parametrize(("percent", "half"), [(9.99, "BLO"), (10.0, "BHI"), (10.01, "BHI")])
+def test_brock_of_10_percent_is_the_upper_row(case, monkeypatch, facts, row, percent, half):
+    monkeypatch.setattr(brock, "estimate", lambda nodule, examination: Estimate(Model.B, percent / 100, {}))
+    assert assess(*case(**facts)).row == f"{row}-{half}"
 
-    monkeypatch.setattr(bts.brock, "estimate", lambda n, e: Estimate(Model.B, share / 100, {}))
-    assert assess(*case(**mm(8))).row == ("BTS15-S-D8-BHI" if share == 10 else "BTS15-S-D8-BLO")
+
+def complete():
+    """Facts on and around every cut-off, of everything but what shrank."""
+    changes = (Change.BASELINE, NEW, STABLE, GROWING)
+    speeds, risks = cells(TABLE, DOUBLING), cells(TABLE, BROCK)
+    for density, change, size in product(Density, changes, (VOLUME, DIAMETER)):
+        solid = density is Density.SOLID
+        if size is VOLUME and not solid:
+            continue
+        long = (False, True) if change is STABLE else (False,)
+        values = product(cells(TABLE, size), risks, speeds, long, (False, True) if solid else (False,))
+        for value, risk, speed, kept, pleural in values:
+            measured = {size: value, BROCK: risk, DOUBLING: speed}
+            yield {DENSITY: density, CHANGE: change, LONG: kept, PLEURAL: pleural, **measured}
+
+
+def test_exactly_one_row_fits_whatever_did_not_shrink():
+    for facts in complete():
+        assert sum(row.fits(facts) for row in TABLE) == 1, facts
 
 
 @pytest.mark.parametrize(

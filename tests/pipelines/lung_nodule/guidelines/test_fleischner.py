@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.lung_nodule.guidelines.answer import Status
 from pipelines.lung_nodule.guidelines.facts import Change, Comparison, Density, Risk
+from pipelines.lung_nodule.guidelines.fleischner import (
+    DENSITY,
+    DIAMETER,
+    GROWN,
+    MULTIPLE,
+    NUMBER,
+    RISK,
+    SINGLE,
+    SOLID_PART,
+    assess,
+    whole,
+)
 from pipelines.lung_nodule.guidelines.fleischner import ROWS as TABLE
-from pipelines.lung_nodule.guidelines.fleischner import assess, whole
 
 LOW, HIGH = {"risk": Risk.LOW}, {"risk": Risk.HIGH}
 ONE, SEVERAL = {"nodules": 1}, {"nodules": 3, "subsolid_nodules": 0}
@@ -68,6 +81,14 @@ def test_every_row_is_reached():
     assert {row for _, row in ROWS} == {row.id for row in TABLE}
 
 
+def test_exactly_one_row_fits_whatever_does_not_grow():
+    for density, number, risk, size in product(Density, (SINGLE, MULTIPLE), Risk, range(1, 12)):
+        for solid in range(size + 1):
+            facts = {DENSITY: density, NUMBER: number, RISK: risk, DIAMETER: size, SOLID_PART: solid, GROWN: False}
+            assert sum(row.fits(facts) for row in TABLE) == 1, facts
+            assert not any(row.fits({**facts, GROWN: True}) for row in TABLE)
+
+
 @pytest.mark.parametrize(
     ("facts", "word"),
     [
@@ -102,6 +123,7 @@ def test_at_35_years_it_is_applied(incidental):
         ({"fat": True}, "no row"),
         ({"density": None}, "density"),
         ({"mean_largest_image_mm": None}, "mean diameter"),
+        (PART | ONE | mm(5.4, 5.6), "more than the whole"),
         ({"comparison": None}, "earlier CT"),
         ({"comparison": Comparison.same(Change.GROWING)}, "no row"),
     ],

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.lung_nodule.guidelines.answer import Status
 from pipelines.lung_nodule.guidelines.facts import Airway, Change, Comparison, Cyst, Density, Shape
-from pipelines.lung_nodule.guidelines.lung_rads import ALL_ROWS, ORDER, assess, mean_diameter, tenths
+from pipelines.lung_nodule.guidelines.growth import lung_rads_change
+from pipelines.lung_nodule.guidelines.lung_rads import (
+    AIRWAY,
+    ALL_ROWS,
+    CHANGE,
+    DENSITY,
+    DIAMETER,
+    JUXTAPLEURAL,
+    ORDER,
+    SOLID_PART,
+    assess,
+    mean_diameter,
+    tenths,
+)
+from pipelines.lung_nodule.guidelines.lung_rads import ROWS as TABLE
+from pipelines.lung_nodule.guidelines.lung_rads import SLOW as SLOWLY
+from pipelines.lung_nodule.guidelines.table import cells
 
 BASELINE, NEW, GROWING = Change.BASELINE, Change.NEW, Change.GROWING
 SLOW, STABLE, SHRUNK = Change.SLOWLY_GROWING, Change.STABLE, Change.SHRUNK
@@ -99,23 +117,31 @@ ROWS = [
     (kept(7, STABLE, "3", 180), "LR22-3-TO-2"),
     (kept(7, SHRUNK, "3", 180), "LR22-3-TO-2"),
     (kept(7, STABLE, "3", 179), "LR22-3-SOLID"),
+    (kept(5, STABLE, "3", 180), "LR22-3-TO-2"),
     (kept(8, STABLE, "3", 180), "LR22-4A-SOLID"),
+    (kept(5, STABLE, "4A", 90), "LR22-4A-TO-3"),
+    (kept(7, SHRUNK, "4A", 90), "LR22-4A-TO-3"),
     (kept(9, STABLE, "4A", 90), "LR22-4A-TO-3"),
     (kept(9, STABLE, "4A", 89), "LR22-4A-SOLID"),
     (kept(15, STABLE, "4A", 90), "LR22-4B-SOLID"),
     (kept(5, STABLE, "3", 179), "LR22-3-STAYS"),
     (kept(7, STABLE, "4A", 89), "LR22-4A-STAYS"),
+    (kept(5, STABLE, "4A", 89), "LR22-4A-STAYS"),
+    (kept(5, STABLE, "4B"), "LR22-4B-STAYS"),
+    (kept(7, SLOW, "4B"), "LR22-4B-STAYS"),
     (kept(15, STABLE, "4B"), "LR22-4B-SOLID"),
     (kept(7, GROWING, "4B"), "LR22-4B-STAYS"),
     (kept(9, STABLE, "4B"), "LR22-4B-STAYS"),
     (kept(9, STABLE, "4X"), "LR22-4B-STAYS"),
     (kept(9, STABLE, "4B", proven=True), "LR22-4B-TO-2"),
+    (kept(9, SHRUNK, "4X", proven=True), "LR22-4B-TO-2"),
     # airway
     (airway(Airway.SUBSEGMENTAL, BASELINE), "LR22-2-AIRWAY"),
     (airway(Airway.SUBSEGMENTAL, GROWING), "LR22-2-AIRWAY"),
     (airway(Airway.PROXIMAL, BASELINE), "LR22-4A-AIRWAY"),
     (airway(Airway.PROXIMAL, NEW), "LR22-4A-AIRWAY"),
     (airway(Airway.PROXIMAL, STABLE), "LR22-4B-AIRWAY"),
+    (airway(Airway.PROXIMAL, SLOW), "LR22-4B-AIRWAY"),
     (airway(Airway.PROXIMAL, GROWING), "LR22-4B-AIRWAY"),
     (airway(Airway.PROXIMAL, STABLE) | {"comparison": seen(STABLE, 90, "4A")}, "LR22-4B-AIRWAY"),
     # cysts
@@ -150,6 +176,24 @@ def test_every_row_is_reached():
     assert {row for _, row in ROWS} | {"LR22-4B-SLOW"} == {row.id for row in ALL_ROWS}
 
 
+def by_size():
+    """Facts of nodules on and around every cut-off, and the rows by size that fit each."""
+    for density, change, mm in product(Density, Change, cells(TABLE, DIAMETER)):
+        if change is Change.NOT_COMPARABLE:
+            continue
+        shaped = density is Density.SOLID and change in {BASELINE, NEW} and mm < 10
+        for solid_mm, pleural in product(cells(TABLE, SOLID_PART, largest=mm), (False, True) if shaped else (False,)):
+            sizes = {DENSITY: density, CHANGE: change, DIAMETER: mm, SOLID_PART: solid_mm}
+            facts = {**sizes, JUXTAPLEURAL: pleural, AIRWAY: "", SLOWLY: False}
+            yield facts, [row.id for row in TABLE if row.fits(facts)]
+
+
+def test_by_size_exactly_one_row_fits_but_where_the_table_has_none():
+    for facts, rows in by_size():
+        uncovered = facts[DENSITY] is Density.NON_SOLID and facts[CHANGE] is GROWING and facts[DIAMETER] >= 30
+        assert len(rows) == (0 if uncovered else 1), (facts, rows)
+
+
 @pytest.mark.parametrize("kind", [{}, {"density": Density.PART_SOLID, "solid_mean_mm": 3}])
 def test_slow_growth_is_given_beside_the_size_not_alone(case, kind):
     answer = assess(*case(**solid(7, SLOW), **kind))
@@ -176,6 +220,7 @@ def test_what_the_table_does_not_cover_is_not_classifiable(case, facts):
         ({"benign_calcification": None}, "calcification"),
         ({"density": None}, "density"),
         ({"mean_any_plane_mm": None}, "mean diameter"),
+        (part(5.9, 6.0), "more than the whole"),
         ({"comparison": None}, "earlier CT"),
     ],
 )
@@ -288,8 +333,6 @@ def test_a_faster_growing_solid_nodule_never_has_a_lower_category(case, mm, one,
 
 @given(sizes, sizes, st.floats(0, 10), st.floats(0, 10))
 def test_both_at_once_never_has_a_lower_determined_category(case, one, other, grew, grew_more):
-    from pipelines.lung_nodule.guidelines.growth import lung_rads_change
-
     small, large = sorted((one, other))
     slow, fast = sorted((grew, grew_more))
     first = assess(*case(**solid(small, lung_rads_change(small - slow, small, 300))))
