@@ -29,7 +29,19 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from pipelines.lung_nodule.guidelines.answer import Answer, answer_of, not_applied, not_classifiable, unreadable
 from pipelines.lung_nodule.guidelines.facts import Airway, Change, Cyst, Density, Examination, NoduleFacts, Shape
-from pipelines.lung_nodule.guidelines.table import Condition, Fact, Facts, Is, Path, Row, Value, Within, cells, settle
+from pipelines.lung_nodule.guidelines.table import (
+    Condition,
+    Fact,
+    Facts,
+    Is,
+    Path,
+    Row,
+    Value,
+    Within,
+    category_of,
+    cells,
+    settle,
+)
 
 GUIDELINE = "Lung-RADS v2022"
 ORDER = ("1", "2", "3", "4A", "4B", "4X")
@@ -170,9 +182,8 @@ def assess(nodule: NoduleFacts, examination: Examination) -> Answer:
     if float(known.get(SOLID_PART, 0)) > float(known.get(DIAMETER, math.inf)):
         return not_classifiable(GUIDELINE, "the solid part measures more than the whole")
     settled = settle(_classify, known, _unknown(nodule, known))
-    highest = [path[-1].category for path in settled.paths if path]
-    open_points = nodule.spiculated is None or nodule.suspicious is None
-    raisable = any(category in {"3", "4A", "4B"} for category in highest) and open_points
+    unjudged = nodule.spiculated is None or nodule.suspicious is None
+    raisable = unjudged and any(category_of(path) in {"3", "4A", "4B"} for path in settled.paths)
     return answer_of(GUIDELINE, settled, ("spiculation, nodes, metastasis (4X)",) if raisable else ())
 
 
