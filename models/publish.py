@@ -6,17 +6,19 @@ Both write into the store's first folder.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
-from uuid import uuid4
 
 import yaml
 
 from imaging.errors import StorageError, UsageError
+from imaging.files import make_folder, replace, sync, write
 from models.provenance import Alias, Aliases, Provenance
 from models.store import ModelStore, ReleasedModel
+
+_DAY_SECONDS = 86400
 
 
 def publish(store: ModelStore, model: bytes, provenance: Provenance) -> ReleasedModel:
@@ -42,17 +44,19 @@ def publish(store: ModelStore, model: bytes, provenance: Provenance) -> Released
     home = store.folders[0] / name
     target = home / version
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        make_folder(home)
+        _sweep(home)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
         try:
             draft.chmod(0o755)
-            _write(draft / "model.onnx", model)
-            _write(draft / "provenance.json", provenance.model_dump_json(indent=2).encode() + b"\n")
+            write(draft / "model.onnx", model)
+            write(draft / "provenance.json", provenance.model_dump_json(indent=2).encode() + b"\n")
+            sync(draft)
             draft.rename(target)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        _sync(home)
+        sync(home)
     except OSError as error:
         raise StorageError(f"{target} can't be written: {error.strerror}") from error
     return store.version(name, version)
@@ -78,27 +82,12 @@ def point(store: ModelStore, name: str, alias: Alias, version: str | None) -> Al
     text = "# Which version stands for what; written by promotion and rollback.\n" + yaml.safe_dump(
         after.model_dump(exclude_none=True), sort_keys=False
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".aliases-{uuid4().hex}")
-        _write(draft, text.encode())
-        draft.replace(path)
-        _sync(path.parent)
-    except OSError as error:
-        raise StorageError(f"{path} can't be written: {error.strerror}") from error
+    replace(path, text.encode())
     return after
 
 
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _sweep(home: Path) -> None:
+    """Remove what a publisher that was killed has left; a draft of today may be somebody's work."""
+    for draft in home.glob(".draft-*"):
+        if time.time() - draft.stat().st_mtime > _DAY_SECONDS:
+            shutil.rmtree(draft, ignore_errors=True)

@@ -210,6 +210,31 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, provenance: Release) ->
         publish(store, b"one", provenance("1", b"one"))
 
 
+def test_all_of_a_version_is_on_disk_before_it_gets_its_name(
+    store: ModelStore, provenance: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is synced, by its name at that moment: both files, their folder, and then the folder's own name."""
+    synced, fsync = [], os.fsync
+
+    def note(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name.partition("-")[0])
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    publish(store, b"one", provenance("1", b"one"))
+    above = store.folders[0].parent.name
+    assert synced == [above, "home", "model.onnx", "provenance.json", ".draft", "toy"]
+
+
+def test_what_a_killed_publisher_left_goes_after_a_day(store: ModelStore, provenance: Release) -> None:
+    home = publish(store, b"one", provenance("1", b"one")).path.parents[1]
+    for name, age in ((".draft-old", 2 * 86400), (".draft-new", 60)):
+        (home / name).mkdir()
+        os.utime(home / name, (time.time() - age,) * 2)
+    publish(store, b"two", provenance("2", b"two"))
+    assert {p.name for p in home.iterdir()} == {".draft-new", "1", "2"}
+
+
 def test_many_ask_while_the_champion_changes(store: ModelStore, provenance: Release) -> None:
     for version in ("1", "2"):
         publish(store, version.encode(), provenance(version, version.encode()))
