@@ -33,7 +33,7 @@ SINGLE, MULTIPLE = "single", "multiple"
 
 DENSITY = Fact("", missing="density class")
 NUMBER = Fact("", missing="number of nodules")
-RISK = Fact("risk group as given:", missing="the patient's risk group (low or high)")
+RISK = Fact("risk group", missing="the patient's risk group (low or high)")
 DIAMETER = Fact("mean diameter", "mm")
 SOLID_PART = Fact("mean diameter of the solid part", "mm")
 GROWN = Fact("grown by 2 mm or more", missing="a comparable earlier CT")
