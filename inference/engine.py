@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,8 @@ class OnnxModel:
 
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         """As `imaging.pipeline.OpenModel.infer`."""
-        return self.session.infer(inputs)
+        with _naming(self.released):
+            return self.session.infer(inputs)
 
     def slide(
         self,
@@ -53,20 +55,21 @@ class OnnxModel:
     ) -> Prediction:
         """As `imaging.pipeline.OpenModel.slide`, with the spec's patch and overlap."""
         rules = self.spec.input
-        if isinstance(rules, TabularInput) or self.spec.task != "segmentation":
-            raise ModelFailure(f"{self.session.label} is no segmentation: it has nothing to blend")
-        if image.shape[0] != len(rules.intensity):
-            raise ModelFailure(f"{self.session.label} takes {len(rules.intensity)} channels, not {image.shape[0]}")
-        return slide(
-            self.session.runner(),
-            image,
-            Tiling(rules.patch, rules.overlap),
-            finish_for(answer, self.spec.output),
-            channels=self.spec.output.channels,
-            wanted=wanted,
-            cancelled=cancelled,
-            progress=progress,
-        )
+        with _naming(self.released):
+            if isinstance(rules, TabularInput) or self.spec.task != "segmentation":
+                raise ModelFailure("it is no segmentation: it has nothing to blend")
+            if image.shape[0] != len(rules.intensity):
+                raise ModelFailure(f"it takes {len(rules.intensity)} channels, not {image.shape[0]}")
+            return slide(
+                self.session.runner(),
+                image,
+                Tiling(rules.patch, rules.overlap),
+                finish_for(answer, self.spec.output),
+                channels=self.spec.output.channels,
+                wanted=wanted,
+                cancelled=cancelled,
+                progress=progress,
+            )
 
 
 class OnnxEngine:
@@ -81,8 +84,8 @@ class OnnxEngine:
     def __init__(self, store: ModelStore, options: EngineOptions | None = None) -> None:
         self._store = store
         self._options = options or EngineOptions()
-        self._sessions: OrderedDict[tuple[str, str, str], Session] = OrderedDict()
-        self._loading: dict[tuple[str, str, str], threading.Lock] = {}
+        self._sessions: OrderedDict[str, Session] = OrderedDict()  # by the file's sha256
+        self._loading: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def open(self, model: str, version: str | None = None) -> OnnxModel:
@@ -98,11 +101,12 @@ class OnnxEngine:
         except ConfigurationError as error:
             raise EngineError(str(error)) from error
         session = self._session(released)
-        session.check(released.spec)  # two versions may share a file, and so a session
+        with _naming(released):
+            session.check(released.spec)  # two versions may share a file, and so a session
         return OnnxModel(released, session)
 
     def _session(self, released: ReleasedModel) -> Session:
-        key = (released.sha256, self._options.provider, released.provenance.precision)
+        key = released.sha256
         with self._lock:
             loading = self._loading.setdefault(key, threading.Lock())
         with loading:  # whoever comes second waits for the first one's session
@@ -111,10 +115,21 @@ class OnnxEngine:
                 if found is not None:
                     self._sessions.move_to_end(key)
                     return found
-            made = Session(released, self._options)
+            content = released.content()
+            with _naming(released):
+                made = Session(content, self._options)
             with self._lock:
                 self._sessions[key] = made
                 while len(self._sessions) > self._options.sessions_kept:
                     old, _ = self._sessions.popitem(last=False)
                     self._loading.pop(old, None)
             return made
+
+
+@contextmanager
+def _naming(released: ReleasedModel) -> Iterator[None]:
+    """Errors say which version's they are."""
+    try:
+        yield
+    except (EngineError, ModelFailure) as error:
+        raise type(error)(f"{released.name} {released.version}: {error}") from error

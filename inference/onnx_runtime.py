@@ -129,9 +129,9 @@ def _told() -> Iterator[None]:
     try:
         yield
     except failures.InvalidArgument as error:  # the arrays fit, so it is the values
-        raise ModelFailure(one_line(error)) from error
+        raise ModelFailure(f"the run failed: {one_line(error)}") from error
     except _ERRORS as error:
-        raise EngineError(one_line(error)) from error
+        raise EngineError(f"the run failed: {one_line(error)}") from error
 
 
 def _port(entry: onnxruntime.NodeArg) -> Port:

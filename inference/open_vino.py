@@ -74,7 +74,7 @@ def _infer(request: openvino.InferRequest) -> None:
     try:
         request.infer()
     except RuntimeError as error:
-        raise EngineError(one_line(error)) from error
+        raise EngineError(f"the run failed: {one_line(error)}") from error
 
 
 def _port(entry: openvino.ConstOutput) -> Port:

@@ -1,4 +1,4 @@
-"""One version of a model, loaded: how it is made, checked, warmed up, and run."""
+"""A network, loaded: how it is made, checked, warmed up, and run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from inference.backend import IMAGE, SCORES, Backend
 from inference.onnx_runtime import OnnxRuntime, cuda
 from inference.slices import slices_as_batch
 from models.spec import ModelSpec, TabularInput
-from models.store import ReleasedModel
 
 ProviderName = Literal["cpu", "cuda", "openvino"]
 
@@ -64,21 +63,19 @@ class EngineOptions:
 
 
 class Session:
-    """A released version, loaded, checked against its spec, and warm. Safe from any thread.
+    """A model file's bytes, loaded and warm. Safe from any thread.
+
+    It knows no version: those that are the same file share it, and `inference.engine.OnnxModel` says whose errors
+    they are.
 
     Raises
     ------
     EngineError
-        It was altered, can't be loaded, or isn't what its spec says.
+        They can't be loaded, or don't run.
     """
 
-    def __init__(self, released: ReleasedModel, options: EngineOptions) -> None:
-        self.label = f"{released.name} {released.version}"
-        try:
-            self._backend = options.make(released.content())
-        except EngineError as error:
-            raise EngineError(f"{self.label}: {error}") from error
-        self.check(released.spec)
+    def __init__(self, content: bytes, options: EngineOptions) -> None:
+        self._backend = options.make(content)
         try:
             for _ in range(2):  # the first run plans memory, the second takes it: neither is a patient's
                 self.infer({name: port.zeros() for name, port in self._backend.inputs.items()})
@@ -94,19 +91,16 @@ class Session:
         """Named arrays to named arrays."""
         ports = self._backend.inputs
         if set(inputs) != set(ports):
-            raise ModelFailure(f"{self.label} takes {sorted(ports)}, not {sorted(inputs)}")
+            raise ModelFailure(f"it takes {sorted(ports)}, not {sorted(inputs)}")
         for name, value in inputs.items():
             if not ports[name].fits(value):
                 given = f"{list(value.shape)} {value.dtype}"
-                raise ModelFailure(f"{self.label} takes {name} as {ports[name]}, not {given}")
-        try:
-            return self._backend.run(inputs)
-        except (EngineError, ModelFailure) as error:
-            raise type(error)(f"{self.label} failed: {error}") from error
+                raise ModelFailure(f"it takes {name} as {ports[name]}, not {given}")
+        return self._backend.run(inputs)
 
     def runner(self) -> BoundRunner:
         """Buffers of one's own for many runs."""
-        return BoundRunner(self._backend, self.label)
+        return BoundRunner(self._backend)
 
     def check(self, spec: ModelSpec) -> None:
         """An image model has fixed shapes, those of its spec; EngineError names what differs."""
@@ -114,33 +108,27 @@ class Session:
             return
         given, made = list(self._backend.inputs), list(self._backend.outputs)
         if given != [IMAGE] or made != [SCORES]:
-            raise EngineError(
-                f"{self.label}: an image model takes {IMAGE!r} and gives {SCORES!r}, not {given}, {made}"
-            )
+            raise EngineError(f"an image model takes {IMAGE!r} and gives {SCORES!r}, not {given}, {made}")
         takes, gives = self._backend.inputs[IMAGE], self._backend.outputs[SCORES]
         space = spec.input.patch if spec.task == "segmentation" else ()
         if takes.shape[1:] != (len(spec.input.intensity), *spec.input.patch) or takes.shape[0] is None:
-            raise EngineError(f"{self.label}: its input is {takes}, its spec says patches of {spec.input.patch}")
+            raise EngineError(f"its input is {takes}, its spec says patches of {spec.input.patch}")
         if spec.task in ("segmentation", "classification") and (
             gives.shape != (takes.shape[0], spec.output.channels, *space)
         ):
-            raise EngineError(f"{self.label}: its output is {gives}, its spec says {spec.output.channels} channels")
+            raise EngineError(f"its output is {gives}, its spec says {spec.output.channels} channels")
 
 
 class BoundRunner:
     """Input and output stay in place from run to run. For one thread at a time."""
 
-    def __init__(self, backend: Backend, label: str) -> None:
-        self.input = backend.inputs[IMAGE].zeros()
-        self._output, self._label = backend.outputs[SCORES].zeros(), label
+    def __init__(self, backend: Backend) -> None:
+        self.input, self._output = backend.inputs[IMAGE].zeros(), backend.outputs[SCORES].zeros()
         self._bound = backend.bind(self.input, self._output)
 
     def run(self) -> NDArray[Any]:
         """The scores of what stands in ``input``; overwritten by the next run."""
-        try:
-            self._bound.run()
-        except (EngineError, ModelFailure) as error:
-            raise type(error)(f"{self._label} failed: {error}") from error
+        self._bound.run()
         return self._output
 
 

@@ -100,7 +100,7 @@ def _ours(variant: Variant, spec: ModelSpec, folder: Path) -> Run:
             optimise=variant.optimise,
             patterns=variant.patterns,
         )
-    runner: TileRunner = BoundRunner(backend, "benchmark") if variant.bound else UnboundRunner(backend)
+    runner: TileRunner = BoundRunner(backend) if variant.bound else UnboundRunner(backend)
     tiling, finish = Tiling(rules.patch, rules.overlap), finish_for(variant.answer, spec.output)
 
     def run(image: NDArray[Any], mask: NDArray[Any]) -> tuple[NDArray[Any], int, int]:

@@ -154,8 +154,12 @@ def test_the_same_bytes_under_two_versions_are_loaded_once(engine: OnnxEngine, r
     one, two = engine.open("toy", "1"), engine.open("toy", "2")
     assert one.session is two.session and (one.identity.version, two.identity.version) == ("1", "2")
     release(spread(PATCH), toy_spec((4, 4, 4)), "3")
-    with pytest.raises(EngineError, match="its spec says patches of"):
+    with pytest.raises(EngineError, match=r"^toy 3: its input is .* its spec says patches of"):
         engine.open("toy", "3")
+    with pytest.raises(ModelFailure, match=r"^toy 2: it takes"):  # whose session was loaded for version 1
+        two.infer({})
+    with pytest.raises(ModelFailure, match=r"^toy 2: an image of"):
+        two.slide(np.zeros((1, 2, 2, 2), np.float32))
 
 
 def test_many_threads_get_their_own_answers(engine: OnnxEngine, store: ModelStore, release: Release) -> None:
@@ -261,7 +265,7 @@ def test_a_run_that_fails_says_so(engine: OnnxEngine, release: Release) -> None:
     release(network(nodes, ["rows", 1], ["rows", 1], {"table": np.arange(3, dtype=np.float32)}), spec)
     model = engine.open("toy")
     assert model.infer({"image": np.array([[2]], np.float32)})["scores"].tolist() == [[2]]
-    with pytest.raises(ModelFailure, match="toy 1 failed: "):
+    with pytest.raises(ModelFailure, match=r"^toy 1: the run failed: "):
         model.infer({"image": np.array([[7]], np.float32)})
 
 

@@ -175,7 +175,7 @@ def test_a_model_that_fails_on_the_images_is_a_failed_reading(
     reading = reader.read(request.key, Stopwatch())
     assert reading.status is ReadingStatus.FAILED and reading.reason is not None
     assert reading.reason.kind is ReasonKind.SOFTWARE_FAILURE
-    said = "The model failed on these images: the network gave values that are not finite numbers."
+    said = f"The model failed on these images: {MODEL} 1: the network gave values that are not finite numbers."
     assert reading.reason.message == said
     profile = ObjectProfile()
     reader.write(request.key, profile, Stopwatch())
