@@ -56,7 +56,7 @@ class Backend(Protocol):
 
     @property
     def provider(self) -> str:
-        """What computes, such as CPUExecutionProvider."""
+        """What computes, such as CPUExecutionProvider, and which graph where that isn't the file's."""
         ...
 
     @property

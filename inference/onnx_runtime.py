@@ -53,6 +53,8 @@ class OnnxRuntime:
         Name and options: `CPU` or `cuda`.
     threads, spinning
         As `inference.session.EngineOptions`.
+    graph
+        What was done to the graph before; told in ``provider``.
     optimise
         Whether the graph is rewritten into a faster one; always, but where that is measured.
     patterns
@@ -72,6 +74,7 @@ class OnnxRuntime:
         *,
         threads: int = 0,
         spinning: bool = False,
+        graph: str = "",
         optimise: bool = True,
         patterns: bool = False,
     ) -> None:
@@ -91,14 +94,12 @@ class OnnxRuntime:
             self._session = onnxruntime.InferenceSession(content, settings, providers=[provider])
         except _ERRORS as error:
             raise EngineError(f"ONNX Runtime can't load it: {one_line(error)}") from error
-        if self.provider != name:
-            raise EngineError(f"{name} was asked for, ONNX Runtime took {self.provider}")
+        taken = str(self._session.get_providers()[0])
+        if taken != name:
+            raise EngineError(f"{name} was asked for, ONNX Runtime took {taken}")
+        self.provider = f"{name}, {graph}" if graph else name
         self.inputs = {entry.name: _port(entry) for entry in self._session.get_inputs()}
         self.outputs = {entry.name: _port(entry) for entry in self._session.get_outputs()}
-
-    @property
-    def provider(self) -> str:
-        return str(self._session.get_providers()[0])
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         with _told():

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import structlog
 from numpy.typing import NDArray
 
 from imaging.errors import EngineError, ModelFailure
 from inference.backend import IMAGE, SCORES, Backend
 from inference.onnx_runtime import OnnxRuntime, cuda
-from inference.slices import slices_as_batch
 from models.spec import ModelSpec, TabularInput
+
+log = structlog.get_logger(__name__)
 
 ProviderName = Literal["cpu", "cuda", "openvino"]
 
@@ -59,7 +61,15 @@ class EngineOptions:
             return _open_vino(content, self.threads)
         if self.provider == "cuda":
             return OnnxRuntime(content, cuda(self.device), threads=self.threads, spinning=self.spinning)
-        return OnnxRuntime(slices_as_batch(content), threads=self.threads, spinning=self.spinning)
+        rewritten = _rewritten(content)
+        if rewritten is not content:
+            try:
+                return OnnxRuntime(
+                    rewritten, threads=self.threads, spinning=self.spinning, graph="slices as the batch"
+                )
+            except EngineError as error:
+                log.warning("a network is run as it is: rewritten it can't be loaded", why=str(error))
+        return OnnxRuntime(content, threads=self.threads, spinning=self.spinning)
 
 
 class Session:
@@ -84,7 +94,7 @@ class Session:
 
     @property
     def provider(self) -> str:
-        """What computes, such as CPUExecutionProvider."""
+        """As `inference.backend.Backend.provider`."""
         return self._backend.provider
 
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -130,6 +140,18 @@ class BoundRunner:
         """The scores of what stands in ``input``; overwritten by the next run."""
         self._bound.run()
         return self._output
+
+
+def _rewritten(content: bytes) -> bytes:
+    """A network as the CPU's kernels run it fastest; ``content`` itself where it stays as it is."""
+    try:
+        from inference.slices import slices_as_batch  # noqa: PLC0415 - onnx loads here, and no other provider needs it
+    except ModuleNotFoundError as error:
+        if error.name != "onnx":
+            raise
+        log.warning("networks are run as they are, more slowly: onnx isn't installed; install raysight[cpu]")
+        return content
+    return slices_as_batch(content)
 
 
 def _open_vino(content: bytes, threads: int) -> Backend:

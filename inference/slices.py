@@ -3,7 +3,7 @@
 ONNX Runtime has fast blocked kernels for convolutions in a plane and none for those in space (docs/benchmarks.md). So
 a tensor [1, channel, slice, row, column] is kept as [slice, channel, row, column], and a convolution over three
 slices becomes three in the plane, whose results are moved by a slice and added. The numbers are the same but for
-rounding. A graph with an operator that isn't known here is left as it is.
+rounding. A graph with an operator that isn't known here is left as it is, and so is one that the rewriting stumbles on.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import structlog
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+log = structlog.get_logger(__name__)
 _ELEMENTWISE = ("Add", "LeakyRelu", "Relu")
 _OPSETS = range(13, 24)
 """Versions of ONNX in which the operators known here mean the same."""
@@ -35,6 +37,10 @@ def slices_as_batch(content: bytes) -> bytes:
         return bytes(_Rewriting(model).result().SerializeToString())
     except (DecodeError, onnx.shape_inference.InferenceError, _UnknownHere):
         return content  # what is no model is said by whoever loads it
+    except Exception:
+        # a defect here must not keep a model from reading that runs as it is
+        log.exception("a network is run as it is: its rewriting for the CPU failed")
+        return content
 
 
 @dataclass(frozen=True, eq=False)

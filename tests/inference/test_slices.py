@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+import inference.slices
 from inference.onnx_runtime import OnnxRuntime
+from inference.session import EngineOptions
 from inference.slices import slices_as_batch
 from tests.inference.toys import by_itself, network, small_unet, spread
 
@@ -88,6 +91,45 @@ def conv(takes: list[int | str], gives: list[int | str], weights: Any = None, **
     weights = drawn(3, 2, 3, 3, 3) if weights is None else weights
     attributes = {"pads": [1] * 6} | attributes
     return network([helper.make_node("Conv", ["image", "w"], ["scores"], **attributes)], takes, gives, {"w": weights})
+
+
+OPTIONS = EngineOptions(threads=1)
+
+
+def runs_as_it_is(content: bytes) -> bool:
+    backend, image = OPTIONS.make(content), drawn(1, 1, *SIZE)
+    expected = OnnxRuntime(content, threads=1).run({"image": image})["scores"]
+    return backend.provider == "CPUExecutionProvider" and np.array_equal(
+        backend.run({"image": image})["scores"], expected
+    )
+
+
+def test_the_provider_says_which_graph_runs() -> None:
+    assert OPTIONS.make(small_unet(SIZE)).provider == "CPUExecutionProvider, slices as the batch"
+    assert runs_as_it_is(by_itself(SIZE))
+
+
+def test_a_rewritten_graph_that_is_refused_runs_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference.slices, "slices_as_batch", lambda _: b"nothing that can be loaded")
+    assert runs_as_it_is(small_unet(SIZE))
+
+
+def test_a_rewriting_that_stumbles_leaves_the_graph_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stumble(_: Any) -> None:
+        raise IndexError("a defect")
+
+    monkeypatch.setattr(inference.slices._Rewriting, "result", stumble)
+    assert runs_as_it_is(small_unet(SIZE))
+    assert "its rewriting for the CPU failed" in capsys.readouterr().out
+
+
+def test_without_onnx_the_cpu_runs_graphs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "inference.slices")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    OPTIONS.check()
+    assert runs_as_it_is(small_unet(SIZE))
 
 
 KEPT = {

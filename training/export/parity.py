@@ -15,7 +15,7 @@ from scipy.special import logit
 from torch import nn
 
 from imaging.errors import EngineError, ExportError
-from inference.backend import IMAGE, SCORES
+from inference.backend import IMAGE, SCORES, Backend
 from inference.session import EngineOptions
 from models.provenance import Digest
 from models.spec import ModelSpec, Output, VolumeInput
@@ -49,6 +49,7 @@ class Parity(_Part):
     """What a comparison found."""
 
     onnx_sha256: Digest
+    provider: str = Field(description="What computed, and which graph, as `inference.backend.Backend.provider`.")
     inputs: int = Field(description="So many patches were compared.")
     max_difference: float = Field(description="Greatest absolute difference of two scores.")
     max_score: float = Field(description="Greatest absolute score of torch, for scale.")
@@ -85,9 +86,13 @@ def check_parity(path: Path, network: nn.Module, inputs: Sequence[NDArray[np.flo
     if not inputs:
         raise ExportError(f"{path}: parity needs at least one real input")
     content = path.read_bytes()
+    try:
+        backend = EngineOptions().make(content)
+    except EngineError as error:
+        raise ExportError(f"{path}: {error}") from error
     tolerance = TOLERANCES[spec.output.activation]
     close, differing, voxels, most, scale = True, 0, 0, 0.0, 0.0
-    for theirs, ours in _answers(content, network.eval(), inputs, path):
+    for theirs, ours in _answers(backend, network.eval(), inputs):
         same_shape = theirs.shape == ours.shape
         if not same_shape:
             raise ExportError(f"{path} gives {list(theirs.shape)}, the network {list(ours.shape)}")
@@ -100,6 +105,7 @@ def check_parity(path: Path, network: nn.Module, inputs: Sequence[NDArray[np.flo
     share = differing / voxels
     return Parity(
         onnx_sha256=hashlib.sha256(content).hexdigest(),
+        provider=backend.provider,
         inputs=len(inputs),
         max_difference=most if np.isfinite(most) else float(np.finfo(np.float32).max),
         max_score=scale,
@@ -124,13 +130,9 @@ def real_inputs(cases: Sequence[CaseFiles], spec: ModelSpec) -> list[NDArray[np.
 
 
 def _answers(
-    content: bytes, network: nn.Module, inputs: Sequence[NDArray[np.float32]], path: Path
+    backend: Backend, network: nn.Module, inputs: Sequence[NDArray[np.float32]]
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """By input, ONNX Runtime's scores and torch's."""
-    try:
-        backend = EngineOptions().make(content)
-    except EngineError as error:
-        raise ExportError(f"{path}: {error}") from error
     for image in inputs:
         with torch.inference_mode():
             ours = network(torch.from_numpy(image)).numpy()

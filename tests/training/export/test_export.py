@@ -96,6 +96,7 @@ def test_a_run_gets_a_file_a_proof_and_its_digest(exported: tuple[Path, RunRecor
     parity = read_parity(folder)
     assert parity is not None and parity.passed and parity.onnx_sha256 == record.onnx_sha256
     assert (parity.inputs, parity.tolerance) == (2, TOLERANCES["softmax"])
+    assert parity.provider == backend.provider == "CPUExecutionProvider, slices as the batch"
     assert 0 <= parity.max_difference < 1e-4 < parity.max_score
     assert not (folder / "model.refused.onnx").exists()
 
