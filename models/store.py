@@ -4,7 +4,7 @@
 
 A store is an ordered list of such folders: the installation's own stands before the shipped one. A name's aliases are
 those of the first folder that has them; a version is looked for in all. So what was promoted here may have its
-predecessor among the shipped ones.
+predecessor among the shipped ones. The same version may lie in several folders, but not as different files.
 """
 
 from __future__ import annotations
@@ -140,7 +140,8 @@ class ModelStore:
         Raises
         ------
         EngineError
-            There is none, or its file was altered: the message says which and what to do.
+            There is none, its file was altered, or two folders hold different files as this version: the message
+            says which and what to do.
         """
         return self.aliased(name, "champion")
 
@@ -158,13 +159,21 @@ class ModelStore:
         if version not in self.versions(name):
             known = ", ".join(self.versions(name)) or "none"
             raise EngineError(f"model {name} has no version {version}; there are: {known}")
-        for path in self._existing(name, f"{version}/model.onnx"):
-            provenance = self._provenance(path.parent / "provenance.json", name, version)
-            digest = self._cache.get(path, lambda p: hashlib.sha256(_bytes(p)).hexdigest())
-            released = ReleasedModel(name, version, path, provenance.sha256, provenance.spec, provenance)
-            _same(released, digest)
-            return released
-        raise EngineError(f"model {name} {version} vanished while it was read")
+        paths = self._existing(name, f"{version}/model.onnx")
+        if not paths:
+            raise EngineError(f"model {name} {version} vanished while it was read")
+        path, *copies = paths
+        provenance = self._provenance(path.parent / "provenance.json", name, version)
+        for copy in copies:
+            if self._provenance(copy.parent / "provenance.json", name, version).sha256 != provenance.sha256:
+                raise EngineError(
+                    f"{path.parent} and {copy.parent} are different files under one number, so nobody can tell which "
+                    f"one version {version} of {name} is: move one of the two folders away"
+                )
+        digest = self._cache.get(path, lambda p: hashlib.sha256(_bytes(p)).hexdigest())
+        released = ReleasedModel(name, version, path, provenance.sha256, provenance.spec, provenance)
+        _same(released, digest)
+        return released
 
     def _provenance(self, path: Path, name: str, version: str) -> Provenance:
         if not path.is_file():

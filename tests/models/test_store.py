@@ -80,6 +80,20 @@ def test_the_installation_stands_before_what_was_shipped(
     assert shipped.aliases("toy") == Aliases(champion="1")
 
 
+def test_one_number_for_two_files_is_refused_and_for_two_copies_it_is_not(
+    store: ModelStore, shipped: ModelStore, provenance: Release
+) -> None:
+    home = ModelStore(store.folders[:1])
+    for version, ours, theirs in (("1", b"one", b"one"), ("2", b"two", b"another")):
+        publish(home, ours, provenance(version, ours))
+        publish(shipped, theirs, provenance(version, theirs))
+    assert store.version("toy", "1").path.is_relative_to(store.folders[0])
+    point(home, "toy", "champion", "2")
+    with pytest.raises(EngineError, match="different files under one number") as caught:
+        store.champion("toy")
+    assert all(str(folder / "toy" / "2") in str(caught.value) for folder in store.folders)
+
+
 def test_an_altered_file_is_refused_whenever_it_was_altered(store: ModelStore, provenance: Release) -> None:
     made = publish(store, b"one", provenance("1", b"one"))
     point(store, "toy", "champion", "1")
