@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.store import SHIPPED, ModelStore
+from models.store import ModelStore
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,24 @@ class Places:
         return self.home / "candidates"
 
     @property
+    def locks(self) -> Path:
+        """Lock files: one for each model that is decided on."""
+        return self.home / "locks"
+
+    @property
     def store(self) -> ModelStore:
         """What serves reads from: the installation's own models, then the shipped ones."""
         return ModelStore.of_home(self.home)
 
     @property
     def all_versions(self) -> ModelStore:
-        """Candidates too; publishing into it makes a candidate."""
-        return ModelStore((self.candidates, self.home / "models", SHIPPED))
+        """What serves reads from, then the candidates: of a promoted version the copy that reads is found."""
+        return ModelStore((*self.store.folders, self.candidates))
+
+    @property
+    def candidate_store(self) -> ModelStore:
+        """The candidates alone; publishing into it makes one."""
+        return ModelStore((self.candidates,))
 
     def next_version(self, model: str) -> str:
         """The number that the next candidate of ``model`` gets."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imaging.errors import EngineError, RaysightError, UsageError
-from models.store import ModelStore, ReleasedModel
+from models.store import ReleasedModel
 from training.cohort import Cohort, CohortShelf, load_cohort
 from training.gate.decision import DecisionBook
 from training.lineage.nodes import (
@@ -198,10 +198,8 @@ class Lineage:
 
     def _released(self, model: str, version: str) -> ReleasedModel | None:
         """As serving finds it, else among the candidates; EngineError when it was altered."""
-        for store in (self.places.store, ModelStore((self.places.candidates,))):
-            if version in store.versions(model):
-                return store.version(model, version)
-        return None
+        store = self.places.all_versions
+        return store.version(model, version) if version in store.versions(model) else None
 
     def _lineages(self, key: str) -> list[tuple[str, str, Mapping[str, Any]]]:
         """Model, version and that part of its provenance, of every sound version."""

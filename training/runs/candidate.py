@@ -11,7 +11,7 @@ from typing import Any
 from imaging.errors import UsageError
 from models.provenance import Provenance
 from models.publish import publish
-from models.store import ModelStore, ReleasedModel
+from models.store import ReleasedModel
 from training.cohort import Cohort, Split
 from training.places import Places
 from training.runs.folder import RunFolder
@@ -46,12 +46,12 @@ def publish_candidate(places: Places, folder: Path) -> ReleasedModel:
         spec=record.spec,
         lineage={"run": record.model_dump(mode="json"), "cohort": in_lineage(run.cohort), "parity": parity},
     )
-    return publish(places.all_versions, model, provenance)
+    return publish(places.candidate_store, model, provenance)
 
 
 def candidate_of(places: Places, model: str, run: str) -> ReleasedModel | None:
     """The candidate that a run became; None when there is none."""
-    store = ModelStore((places.candidates,))
+    store = places.candidate_store
     for version in store.versions(model):
         found = store.version(model, version)
         if found.provenance.lineage.get("run", {}).get("run") == run:

@@ -68,6 +68,6 @@ def candidate(places: Places) -> Callable[..., ReleasedModel]:
             "spec": spec.model_dump(),
             "lineage": lineage or {},
         }
-        return publish(places.all_versions, content, Provenance.model_validate(values))
+        return publish(places.candidate_store, content, Provenance.model_validate(values))
 
     return one

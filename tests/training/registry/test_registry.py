@@ -298,7 +298,7 @@ def candidate(places: Places, spec: ModelSpec, version: str) -> None:
         spec=spec,
         lineage={"run": {"run": "toy-1"}},
     )
-    publish(places.all_versions, data, provenance)
+    publish(places.candidate_store, data, provenance)
 
 
 def aliases(store: Store) -> dict[str, str]:
