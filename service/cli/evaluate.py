@@ -11,8 +11,6 @@ from service.cli.app import app
 from service.cli.context import Json, data_folder, places
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from models.store import ReleasedModel
     from training.cases import CaseFiles
     from training.cohort import Cohort
@@ -57,30 +55,29 @@ def evaluate(
     figures are written to its card.
     """
     from imaging.errors import UsageError
-    from service.cli.text import print_json
-    from training.evaluation.kept import evaluation_folder
+    from service.cli.text import console, note, print_json
+    from training.evaluation.kept import evaluation_folder, keep
     from training.registry import log_report
 
     if sum((data is not None, cv, split != "test")) > 1 or (cv and version):
         raise UsageError("--data, --cv and --split exclude each other, and --cv takes no --version")
     where = places()
     if cv:
-        report, written = _folds(where, name, cohort_data, pictures)
+        released, report = None, _folds(where, name, cohort_data, pictures)
     else:
-        report, written = _version(
-            where,
-            _chosen(where, name, version),
-            folder=data,
-            split=split,
-            cohort_data=cohort_data,
-            pictures=pictures,
-        )
-    log_report(where, report)
+        released = _chosen(where, name, version)
+        report = _version(where, released, folder=data, split=split, cohort_data=cohort_data, pictures=pictures)
     if json:
         print_json(report.model_dump(mode="json"))
     else:
         failed = evaluation_folder(where, report.model, report.version, report.data, report.files)
-        _show(report, written, pictures or failed)
+        _show(report, pictures or failed)
+    kept = keep(where, report, released)  # after it was shown: the folder may be read-only
+    if kept.note:
+        note(kept.note)
+    for path in () if json else kept.written:
+        console().print(f"Written: {path}", soft_wrap=True, markup=False)
+    log_report(where, report)
 
 
 def _chosen(where: Places, name: str, version: str | None) -> ReleasedModel:
@@ -107,11 +104,11 @@ def _version(
     split: Side,
     cohort_data: Path | None,
     pictures: Path | None,
-) -> tuple[Report, tuple[Path, ...]]:
+) -> Report:
     from inference.engine import OnnxEngine
     from service.cli.text import progress
     from training.evaluation.evaluate import evaluate, files_digest
-    from training.evaluation.kept import evaluation_folder, keep_elsewhere, keep_evaluation, prior_of
+    from training.evaluation.kept import evaluation_folder, prior_of
 
     # a folder needs no cohort; with the cohort's data a baseline that doesn't lie beside the version can be made
     cohort = _cohort(where, released) if folder is None or cohort_data else None
@@ -120,7 +117,7 @@ def _version(
         tell("reading the list of cases", 0.0)
         kind, cases = _cases(cohort, data, folder, split)
         prior = prior_of(released, cohort, data)
-        report = evaluate(
+        return evaluate(
             released,
             OnnxEngine(where.all_versions),
             cases,
@@ -132,25 +129,19 @@ def _version(
             ),
             tell=tell,
         )
-    if kind == "test":
-        return report, keep_evaluation(released, report, where.all_versions)
-    return report, (keep_elsewhere(where, report),)
 
 
-def _folds(
-    where: Places, name: str, cohort_data: Path | None, pictures: Path | None
-) -> tuple[Report, tuple[Path, ...]]:
+def _folds(where: Places, name: str, cohort_data: Path | None, pictures: Path | None) -> Report:
     from service.cli.text import progress
     from training.evaluation.evaluate import files_digest
     from training.evaluation.folds import evaluate_cv, newest_folds
-    from training.evaluation.kept import evaluation_folder, keep_elsewhere
+    from training.evaluation.kept import evaluation_folder
 
     folds, data = newest_folds(where, name), _cohort_data(cohort_data)
     files = files_digest([case for cases in folds.cases(data) for case in cases])
     failed = evaluation_folder(where, name, None, "cv", files)
     with progress() as tell:
-        report = evaluate_cv(folds, data, pictures=_pictures(pictures, failed), tell=tell)
-    return report, (keep_elsewhere(where, report),)
+        return evaluate_cv(folds, data, pictures=_pictures(pictures, failed), tell=tell)
 
 
 def _cases(
@@ -204,7 +195,7 @@ def _pictures(given: Path | None, failed: Path) -> Pictures:
     return Pictures(given.expanduser(), every=True) if given else Pictures(failed)
 
 
-def _show(report: Report, written: Sequence[Path], shown: Path) -> None:
+def _show(report: Report, shown: Path) -> None:
     from service.cli.text import console, facts, plain_table, plural
     from training.evaluation.card import in_words, words_of
 
@@ -246,5 +237,3 @@ def _show(report: Report, written: Sequence[Path], shown: Path) -> None:
         out.print(f"  and {len(failures) - SHOWN} more; --json lists all", style="dim")
     if failures:
         out.print(f"Pictures of failed cases: {shown}", soft_wrap=True, markup=False)
-    for path in written:
-        out.print(f"Written: {path}", soft_wrap=True, markup=False)

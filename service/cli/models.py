@@ -134,16 +134,14 @@ def history(name: Model, json: Json = False) -> None:
 
 def _verdict(decision: Decision) -> str:
     if not decision.promoted:
-        return "refused"
+        return "no decision" if decision.kind == "look" else "refused"
     return {"gate": "promoted", "override": "overridden", "rollback": "rolled back"}[decision.kind]
 
 
 def _candidates(where: Places, name: str) -> Sequence[str]:
     """Versions among the candidates that no release has the number of."""
-    from models.store import ModelStore
-
     released = where.store.versions(name)
-    return [version for version in ModelStore((where.candidates,)).versions(name) if version not in released]
+    return [version for version in where.candidate_store.versions(name) if version not in released]
 
 
 def _facts(page: ModelPage, candidates: Sequence[str]) -> object:

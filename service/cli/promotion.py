@@ -119,8 +119,8 @@ def promote(
             book,
             rules,
             sha256(path.read_bytes()).hexdigest(),
-            data_folder(data),
-            tell=lambda what: tell(what, 0.0),
+            lambda: data_folder(data),
+            tell=tell,
         )
         decision = ask_the_gate(gate, name, version, by=who(by), into=folder, override=override.strip())
     mirror_decision(where, decision)

@@ -1,19 +1,22 @@
 """What of an evaluation is kept, and where.
 
 Beside a version's `model.onnx`: `evaluation.json` (on the locked test split, no other), `card.md` with its figures,
-and `baseline.npz`. A promotion takes them along, and the champion's card is the model's.
+and `baseline.npz`. A promotion rests on them and takes them along, and the champion's card is the model's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from imaging.configuration import explain, validated
 from imaging.errors import ConfigurationError, StorageError
 from models.provenance import Aliases
-from models.store import SHIPPED, ModelStore, ReleasedModel
+from models.store import SHIPPED, ReleasedModel
 from training.cases import of_members
 from training.cohort import Cohort
 from training.evaluation.baseline import BASELINE, PositionPrior, load_prior, prior_baseline
@@ -48,15 +51,35 @@ def card_of(released: ReleasedModel) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def keep_evaluation(released: ReleasedModel, report: Report, store: ModelStore) -> tuple[Path, ...]:
+@dataclass(frozen=True)
+class Kept:
+    """What became of a report.
+
+    Parameters
+    ----------
+    written
+        The files that are new or other than before.
+    note
+        What else is to be said; empty mostly.
+    """
+
+    written: tuple[Path, ...]
+    note: str = ""
+
+
+def keep(places: Places, report: Report, released: ReleasedModel | None) -> Kept:
+    """Keep a report where it belongs: of the locked test split beside the version, else in a folder of its own."""
+    if released is not None and report.data == "test":
+        return keep_evaluation(places, released, report)
+    return Kept((keep_elsewhere(places, report),))
+
+
+def keep_evaluation(places: Places, released: ReleasedModel, report: Report) -> Kept:
     """Write a version's `evaluation.json` and `card.md`; the champion's card is the model's too.
 
-    The card's text is the one in the source tree, `models/<name>/card.md`, else the store's.
-
-    Returns
-    -------
-    tuple of Path
-        What was written.
+    The evaluation of a released version is written once, as its promotion rests on it: one that found something else
+    is kept elsewhere. Its card is written from the one that stays; the text is that of the source tree,
+    `models/<name>/card.md`, else the store's.
 
     Raises
     ------
@@ -66,16 +89,27 @@ def keep_evaluation(released: ReleasedModel, report: Report, store: ModelStore) 
         A file can't be written.
     """
     folder = released.path.parent
-    written = [_replace(folder / EVALUATION, report.model_dump_json(indent=1) + "\n")]
+    path, there, note = folder / EVALUATION, evaluation_of(released), ""
+    if there is not None and not folder.is_relative_to(places.candidates):
+        if _found(there) != _found(report):
+            other = (keep_elsewhere(places, report),)
+            return Kept(other, f"{path} holds other figures and stays as it is: the release rests on it")
+        report, note = there, f"the same was found before: {path} stays as it is"
+    texts = {path: report.model_dump_json(indent=1) + "\n"}
     shipped = SHIPPED / released.name / CARD
-    template = shipped if shipped.is_file() else store.card(released.name)
+    template = shipped if shipped.is_file() else places.all_versions.card(released.name)
     if template is not None:
-        card = with_figures(template.read_text(encoding="utf-8"), report)
-        written.append(_replace(folder / CARD, card))
+        texts[folder / CARD] = card = with_figures(template.read_text(encoding="utf-8"), report)
         aliases = folder.parent / "aliases.yaml"
         if aliases.is_file() and validated(aliases, Aliases).champion == released.version:
-            written.append(_replace(folder.parent / CARD, card))
-    return tuple(written)
+            texts[folder.parent / CARD] = card
+    new = {p: text for p, text in texts.items() if not p.is_file() or p.read_text(encoding="utf-8") != text}
+    return Kept(tuple(_replace(p, text) for p, text in new.items()), note)
+
+
+def _found(report: Report) -> Mapping[str, Any]:
+    """A report without the circumstances of its making."""
+    return report.model_dump(exclude={"created", "provider", "seconds_per_case"})
 
 
 def keep_elsewhere(places: Places, report: Report) -> Path:

@@ -32,6 +32,7 @@ class CaseScores(_Part):
     scores: Mapping[str, float | None] = Field(description="By metric, such as dice_anterior or hd95_posterior.")
     groups: Mapping[str, str] = Field({}, description="By criterion (vendor, spacing, size), the group it stands in.")
     failure: str = ""
+    undefined: tuple[str, ...] = Field((), description="Metrics that mean nothing here: the truth holds none of it.")
 
 
 class Figure(_Part):

@@ -57,13 +57,15 @@ class SegmentationEvaluator:
             known = ", ".join(f"{label.value} {label.name}" for label in labels)
             raise CohortError(f"{case.case}: its label image holds {most}; {self.spec.name} knows 0 and {known}")
         scores: dict[str, float | None] = {}
-        faults = []
+        faults, undefined = [], []
         for label in labels:
             truth, found = case.labels == label.value, answer == label.value
             overlap = scores[f"dice_{label.name}"] = dice(truth, found)
             distances = surface_distances(truth, found, case.geometry.spacing)
             scores[f"hd95_{label.name}"] = distances.hausdorff(95)
             scores[f"nsd_{label.name}"] = distances.within(self.settings.nsd_tolerance_mm)
+            if not truth.any():
+                undefined += [f"hd95_{label.name}", f"nsd_{label.name}"]
             faults += _faults(label.name, truth.any(), found.any(), overlap, self.settings.failed_below_dice)
         scores["dice_mean"] = float(np.mean([scores[f"dice_{label.name}"] for label in labels]))
         ordered = {metric.name: scores[metric.name] for metric in self.metrics}
@@ -73,6 +75,7 @@ class SegmentationEvaluator:
             scores=ordered,
             groups={"spacing": spacing_group(case.geometry)},
             failure="; ".join(faults),
+            undefined=tuple(undefined),
         )
 
 

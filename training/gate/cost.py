@@ -49,6 +49,10 @@ class Cost:
     megabytes: float
 
 
+class CandidateError(EngineError):
+    """The candidate can't be measured, which is the candidate's own fault."""
+
+
 def compare_costs(
     candidate: ReleasedModel, champion: ReleasedModel | None, cases: Sequence[CaseFiles]
 ) -> tuple[Cost, Cost | None]:
@@ -56,8 +60,10 @@ def compare_costs(
 
     Raises
     ------
+    CandidateError
+        The candidate can't be run.
     EngineError
-        A version can't be run.
+        The champion can't be run.
     """
     ours: list[Cost] = []
     theirs: list[Cost] = []
@@ -65,7 +71,9 @@ def compare_costs(
         pair = ((candidate, ours), (champion, theirs))
         for version, kept in pair if turn % 2 == 0 else pair[::-1]:
             if version is not None:
-                kept.append(_in_fresh_process(version, cases[:CASES]))
+                kept.append(
+                    _in_fresh_process(version, cases[:CASES], CandidateError if kept is ours else EngineError)
+                )
     return _middle(ours), _middle(theirs) if theirs else None
 
 
@@ -97,7 +105,7 @@ def _middle(costs: Sequence[Cost]) -> Cost:
     return Cost(median(c.seconds for c in costs), median(c.megabytes for c in costs))
 
 
-def _in_fresh_process(version: ReleasedModel, cases: Sequence[CaseFiles]) -> Cost:
+def _in_fresh_process(version: ReleasedModel, cases: Sequence[CaseFiles], failed: type[EngineError]) -> Cost:
     request = _Request(str(version.path.parents[2]), version.name, version.version, tuple(cases))
     try:
         done = subprocess.run(
@@ -109,9 +117,9 @@ def _in_fresh_process(version: ReleasedModel, cases: Sequence[CaseFiles]) -> Cos
         )
     except subprocess.CalledProcessError as error:
         last = (error.stderr.decode(errors="replace").strip().splitlines() or ["it was killed"])[-1]
-        raise EngineError(f"{version.name} {version.version} can't be measured: {last}") from None
+        raise failed(f"{version.name} {version.version} can't be measured: {last}") from None
     except subprocess.TimeoutExpired:
-        raise EngineError(f"{version.name} {version.version} took more than {TIMEOUT_SECONDS} s") from None
+        raise failed(f"{version.name} {version.version} took more than {TIMEOUT_SECONDS} s") from None
     return Cost(**json.loads(done.stdout))
 
 

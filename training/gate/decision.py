@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from models.provenance import Digest, Version
 from models.spec import Name
+
+LOOK = "-look"
+"""A look at the gate's cases is kept when it is begun, under the id of the decision to come and this."""
 
 
 class _Part(BaseModel):
@@ -28,7 +31,7 @@ class Decision(_Part):
     """One decision about a model."""
 
     decision: str = Field(description="Its id.")
-    kind: Literal["gate", "override", "rollback"]
+    kind: Literal["look", "gate", "override", "rollback"] = Field(description="look: begun, and not yet decided.")
     model: Name
     version: Version = Field(description="The version that was judged; of a rollback, the one that reads again.")
     before: Version | None = Field(description="The champion when it was taken.")
@@ -40,7 +43,9 @@ class Decision(_Part):
     gate_cases: Digest | None = Field(
         None, description="Over the gate's cases: looks at the same ones count together."
     )
-    inputs: Mapping[str, str] = Field({}, description="Digests: models, cohort, gate file, evaluations.")
+    inputs: Mapping[str, str] = Field(
+        {}, description="Digests: models, cohort, rules, the evaluation on the test split; and the gate's name."
+    )
     by: str
     at: AwareDatetime
 
@@ -51,23 +56,14 @@ class DecisionBook(Protocol):
     def append(self, decision: Decision) -> None: ...
 
     def of(self, model: str) -> tuple[Decision, ...]:
-        """All about ``model``, oldest first; those that travel with shipped versions too."""
+        """As `told`: all about ``model``; those that travel with shipped versions too."""
         ...
 
     def find(self, decision: str) -> Decision | None: ...
 
 
-class MemoryBook:
-    """A book that forgets when the process ends; for tests."""
-
-    def __init__(self, *decisions: Decision) -> None:
-        self._decisions = list(decisions)
-
-    def append(self, decision: Decision) -> None:
-        self._decisions.append(decision)
-
-    def of(self, model: str) -> tuple[Decision, ...]:
-        return tuple(d for d in self._decisions if d.model == model)
-
-    def find(self, decision: str) -> Decision | None:
-        return next((d for d in self._decisions if d.decision == decision), None)
+def told(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
+    """Oldest first, each once. A look that was begun is told only when it came to no decision."""
+    found = {d.decision: d for d in decisions}
+    ordered = sorted(found.values(), key=lambda d: d.at)
+    return tuple(d for d in ordered if d.kind != "look" or d.decision.removesuffix(LOOK) not in found)

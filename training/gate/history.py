@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from imaging.errors import EngineError, UsageError
 from models.store import ModelStore
-from training.gate.decision import Decision
+from training.gate.decision import Decision, told
 
 
 class Documents(Protocol):
@@ -52,11 +52,9 @@ class Book:
         self._documents.append(decision.model_dump(mode="json"))
 
     def of(self, model: str) -> tuple[Decision, ...]:
-        """All about ``model``, oldest first; the same one is told once."""
-        found = {d.decision: d for d in travelling(self._store, model)}
+        """As `training.gate.decision.told`: all about ``model``."""
         own = (Decision.model_validate(document) for document in self._documents.of(model))
-        found |= {d.decision: d for d in own}
-        return tuple(sorted(found.values(), key=lambda d: d.at))
+        return told([*travelling(self._store, model), *own])
 
     def find(self, decision: str) -> Decision | None:
         """One by its id."""

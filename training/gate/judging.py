@@ -33,6 +33,9 @@ def _floor(metric: str, rule: Floor, report: Report) -> Check:
     name = "floor" if below else "ceiling"
     if value is None:
         return Check(name=name, passed=False, words=f"{metric}: the evaluation has no figure for it")
+    if missing := [c.case for c in report.cases if c.scores.get(metric) is None and metric not in c.undefined]:
+        words = f"{metric}: these cases have none, so the rest say nothing: {', '.join(missing)}"
+        return Check(name=name, passed=False, words=words, figures={"metric": metric, "missing": len(missing)})
     limit = rule.least if rule.least is not None else rule.most
     assert limit is not None  # the rules hold one of the two
     passed = value >= limit if below else value <= limit

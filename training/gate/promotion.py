@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from imaging.errors import StorageError, UsageError
+from imaging.errors import EngineError, StorageError, UsageError
 from models.publish import point, publish
 from models.store import SHIPPED, ModelStore, ReleasedModel
 from training.evaluation.kept import CARD, KEPT, evaluation_of
 from training.evaluation.report import Report
-from training.gate.decision import Decision, DecisionBook
-from training.gate.gate import Gate, find_version
+from training.gate.decision import Check, Decision, DecisionBook
+from training.gate.gate import Gate, deciding, find_version, refused
 from training.places import Places
 
 
@@ -41,33 +41,41 @@ def promote(
 ) -> Decision:
     """Ask the gate, and if it says yes (or ``override`` gives a reason) let the version read.
 
+    A version that was promoted isn't judged again when that decision only isn't in effect yet, or when it is put into
+    another folder.
+
     Raises
     ------
     UsageError
         The version is the champion, doesn't exist, or is to be overridden though it was released without a mark.
+    EngineError
+        The folder holds another file as this version.
     StorageError
         It can't be written.
     """
     store = target(gate.places, into)
-    there = (
-        store if into is None else ModelStore((into,))
-    )  # shipping the champion of this installation is no repetition
-    if there.aliases(model).champion == version:
+    if (store if into is None else ModelStore((into,))).aliases(model).champion == version:
         raise UsageError(f"{model} {version} is the champion")
+    with deciding(gate.places, model):
+        if standing := _standing(gate, model, version, shipping=into is not None):
+            _put_into_effect(gate, store, standing)
+            return standing
     champion = champion_of(store, model)
+    if champion and champion.version == version:
+        raise UsageError(f"{model} {version} is the champion here, and no decision that promoted it is known")
     if override and version in store.versions(model):
         raise UsageError(
             f"{model} {version} was released before, and its results can't be marked any more; override "
             "is for candidates"
         )
-    decision = _not_in_effect(gate, model, version)
-    if decision is None:
-        decision = gate.decide(model, version, champion, by=by, override=override)
+    decision = gate.decide(model, version, champion, by=by, override=override)
+    with deciding(gate.places, model):
+        if decision.promoted and (now := store.aliases(model).champion) != decision.before:
+            words = f"version {now} became the champion while this one was judged: promote it again"
+            decision = refused(decision, Check(name="champion", passed=False, words=words))
         gate.book.append(decision)
-    if decision.promoted:
-        released = find_version(gate.places, model, version)
-        _publish(store, released, decision)
-        _point(store, model, version)
+        if decision.promoted:
+            _put_into_effect(gate, store, decision)
     return decision
 
 
@@ -82,27 +90,28 @@ def rollback(places: Places, book: DecisionBook, model: str, *, by: str, reason:
         The predecessor was altered or is gone.
     """
     store = places.store
-    champion = store.aliases(model).champion
-    if champion is None:
+    if store.aliases(model).champion is None:
         raise UsageError(f"model {model} has no champion; nothing to roll back")
-    predecessor = predecessor_of(book, model, champion)
-    if predecessor is None:
-        raise UsageError(f"{model} {champion} has no predecessor: it was the first version to be promoted")
-    store.version(model, predecessor)  # what isn't sound must not be decided on
-    at = datetime.now(UTC)
-    decision = Decision(
-        decision=f"{model}-{at:%Y%m%d-%H%M%S}-{uuid4().hex[:6]}",
-        kind="rollback",
-        model=model,
-        version=predecessor,
-        before=champion,
-        promoted=True,
-        reason=f"Rolled back from {champion} to {predecessor} by {by}: {reason or 'no reason given'}",
-        by=by,
-        at=at,
-    )
-    book.append(decision)
-    _point(store, model, predecessor)
+    with deciding(places, model):
+        champion = store.aliases(model).champion or ""
+        predecessor = predecessor_of(book, model, champion)
+        if predecessor is None:
+            raise UsageError(f"{model} {champion} has no predecessor: it was the first version to be promoted")
+        store.version(model, predecessor)  # what isn't sound must not be decided on
+        at = datetime.now(UTC)
+        decision = Decision(
+            decision=f"{model}-{at:%Y%m%d-%H%M%S}-{uuid4().hex[:6]}",
+            kind="rollback",
+            model=model,
+            version=predecessor,
+            before=champion,
+            promoted=True,
+            reason=f"Rolled back from {champion} to {predecessor} by {by}: {reason or 'no reason given'}",
+            by=by,
+            at=at,
+        )
+        book.append(decision)
+        _point(store, model, predecessor)
     return decision
 
 
@@ -112,12 +121,22 @@ def predecessor_of(book: DecisionBook, model: str, champion: str) -> str | None:
     return promotions[-1].before if promotions else None
 
 
-def _not_in_effect(gate: Gate, model: str, version: str) -> Decision | None:
-    """The last decision, if it promoted this version: put into effect now, or in another folder too."""
-    last = next(reversed(gate.book.of(model)), None)
-    if last is None or not last.promoted or last.kind == "rollback" or last.version != version:
-        return None
-    return last if find_version(gate.places, model, version).sha256 == last.inputs.get("model") else None
+def _standing(gate: Gate, model: str, version: str, *, shipping: bool) -> Decision | None:
+    """The decision that promoted a version, if nothing undid it; for this installation only where it is the last."""
+    taken = [d for d in gate.book.of(model) if d.promoted]
+    for decision in reversed(taken if shipping else taken[-1:]):
+        if decision.kind == "rollback":
+            if decision.before == version:
+                return None
+        elif decision.version == version:
+            same = find_version(gate.places, model, version).sha256 == decision.inputs.get("model")
+            return decision if same else None
+    return None
+
+
+def _put_into_effect(gate: Gate, store: ModelStore, decision: Decision) -> None:
+    _publish(store, find_version(gate.places, decision.model, decision.version), decision)
+    _point(store, decision.model, decision.version)
 
 
 def _publish(store: ModelStore, released: ReleasedModel, decision: Decision) -> None:
@@ -129,6 +148,11 @@ def _publish(store: ModelStore, released: ReleasedModel, decision: Decision) -> 
             lineage["evaluation"] = summary(evaluation)
         publish(first, released.content(), released.provenance.model_copy(update={"lineage": lineage}))
     made = first.version(released.name, released.version)
+    if made.sha256 != released.sha256:
+        raise EngineError(
+            f"{made.path.parent} is another file than the one that was decided on, {released.path}: move it away, or "
+            "publish the run again under the next number"
+        )
     for name in KEPT:
         kept = released.path.with_name(name)
         if kept.is_file() and not made.path.with_name(name).exists():

@@ -138,7 +138,7 @@ def evaluation_node(document: Mapping[str, Any]) -> Node:
 
 def decision_facts(found: Decision) -> dict[str, str]:
     """Verdict, reason, who and when."""
-    verdict = found.kind if found.promoted else "refused"
+    verdict = found.kind if found.promoted or found.kind == "look" else "refused"
     return {
         "verdict": f"{verdict}: version {found.version}" + (f", before {found.before}" if found.before else ""),
         "reason": found.reason,

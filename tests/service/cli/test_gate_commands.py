@@ -18,8 +18,7 @@ from imaging.reading import ModelIdentity, PipelineResult, Reading, ReadingStatu
 from models.store import ReleasedModel
 from service.database import tables
 from service.database.engine import connect, upgrade
-from tests.training.gate.house import RULES, House, make_house, threshold
-from training.gate.decision import MemoryBook
+from tests.training.gate.house import RULES, House, MemoryBook, make_house, threshold
 from training.gate.promotion import promote
 
 Run = Callable[..., Any]
@@ -49,7 +48,7 @@ def advanced(line: House, tmp_path_factory: pytest.TempPathFactory) -> House:
 @pytest.fixture
 def champion(advanced: House, house: House) -> ReleasedModel:
     """Version 1, in the house of the test."""
-    shutil.copytree(advanced.places.home / "models", house.places.home / "models")
+    shutil.copytree(advanced.places.home / "models", house.places.home / "models", dirs_exist_ok=True)
     return house.places.store.champion("toy")
 
 

@@ -12,7 +12,7 @@ import pytest
 from imaging.errors import ConfigurationError
 from inference.engine import OnnxEngine
 from inference.session import EngineOptions
-from models.publish import point
+from models.publish import point, publish
 from models.store import SHIPPED, ModelStore, ReleasedModel
 from tests.training.evaluation.conftest import SPEC
 from training.cases import of_folder
@@ -22,6 +22,7 @@ from training.evaluation.evaluate import evaluate
 from training.evaluation.kept import (
     CARD,
     EVALUATION,
+    Kept,
     card_of,
     evaluation_folder,
     evaluation_of,
@@ -158,14 +159,14 @@ def test_what_is_kept_beside_a_version(
     model = places.home / "models" / "toy"
     model.mkdir(parents=True)
     (model / CARD).write_text(card(), encoding="utf-8")
-    written = keep_evaluation(released, found, places.all_versions)
+    written = keep_evaluation(places, released, found).written
     assert written == (released.path.parent / EVALUATION, released.path.parent / CARD)
     assert evaluation_of(released) == found and card_problems(card_of(released), found) == ()
     assert (model / CARD).read_text(encoding="utf-8") == card()
 
     candidates = ModelStore((places.candidates,))
     point(candidates, "toy", "champion", "1")
-    written = keep_evaluation(released, found, places.all_versions)
+    written = keep_evaluation(places, released, found).written
     assert written[-1] == places.candidates / "toy" / CARD
     assert written[-1].read_text(encoding="utf-8") == card_of(released)
     assert places.store.versions("toy") == ()
@@ -173,6 +174,32 @@ def test_what_is_kept_beside_a_version(
     (released.path.parent / EVALUATION).write_text("{}")
     with pytest.raises(ConfigurationError, match=r"evaluation\.json"):
         evaluation_of(released)
+
+
+def test_what_a_release_rests_on_is_written_once(
+    write: Callable[..., Path], candidate: Callable[..., ReleasedModel], places: Places
+) -> None:
+    made, cases = candidate(), of_folder(write(1))
+    home = ModelStore((places.home / "models",))
+    released = publish(home, made.content(), made.provenance)
+    (places.home / "models" / "toy" / CARD).write_text(card(), encoding="utf-8")
+    engine = OnnxEngine(places.all_versions, EngineOptions(threads=1))
+    settings = EvaluationSettings(resamples=200)
+    first = evaluate(released, engine, cases, data="test", settings=settings)
+    path = released.path.with_name(EVALUATION)
+    assert keep_evaluation(places, released, first) == Kept((path, path.with_name(CARD)))
+    before = path.read_bytes(), card_of(released)
+
+    again = evaluate(released, engine, cases, data="test", settings=settings)
+    assert keep_evaluation(places, released, again).written == ()  # so the folder may be read-only
+    other = evaluate(released, engine, of_folder(write(2)), data="test", settings=settings)
+    kept = keep_evaluation(places, released, other)
+    assert "stays as it is" in kept.note and kept.written[0].is_relative_to(places.home / "evaluations")
+    assert (path.read_bytes(), card_of(released)) == before
+
+    (places.home / "models" / "toy" / CARD).write_text(card().replace("Said.", "Said better."), encoding="utf-8")
+    assert keep_evaluation(places, released, again).written == (path.with_name(CARD),)
+    assert "Said better." in card_of(released) and card_problems(card_of(released), first)[1:] == ()
 
 
 def test_any_other_report_lies_in_a_folder_of_its_own(report: Report, places: Places) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.gate.house import House, make_house, threshold
-from training.gate.decision import MemoryBook
+from tests.training.gate.house import House, MemoryBook, make_house, threshold
 from training.gate.promotion import promote
 
 

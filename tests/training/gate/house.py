@@ -25,7 +25,7 @@ from training.evaluation.evaluate import evaluate
 from training.evaluation.kept import keep_evaluation, prior_of
 from training.evaluation.settings import EvaluationSettings
 from training.gate.cost import Cost, compare_costs
-from training.gate.decision import DecisionBook, MemoryBook
+from training.gate.decision import Decision, DecisionBook, told
 from training.gate.gate import Gate
 from training.gate.rules import GateRules
 from training.places import Places
@@ -110,6 +110,22 @@ def described(name: str = "toy", folder: str = "toy", **changes: Any) -> CohortD
     return CohortDescription.model_validate(values | changes)
 
 
+class MemoryBook:
+    """A book that forgets when the process ends."""
+
+    def __init__(self, *decisions: Decision) -> None:
+        self._decisions = list(decisions)
+
+    def append(self, decision: Decision) -> None:
+        self._decisions.append(decision)
+
+    def of(self, model: str) -> tuple[Decision, ...]:
+        return told(d for d in self._decisions if d.model == model)
+
+    def find(self, decision: str) -> Decision | None:
+        return next((d for d in self._decisions if d.decision == decision), None)
+
+
 @dataclass
 class House:
     """Cohort, candidates and gate below one folder."""
@@ -162,7 +178,8 @@ class House:
     def candidate(self, content: bytes, cohort: Cohort | None = None, card: str | None = None) -> ReleasedModel:
         """The same, evaluated on its cohort's test split, and its card written."""
         released, seen = self.run(content, cohort), cohort or self.cohort
-        template = self.places.candidates / "toy" / "card.md"
+        template = self.places.home / "models" / "toy" / "card.md"
+        template.parent.mkdir(parents=True, exist_ok=True)
         template.write_text(card_text() if card is None else card)
         report = evaluate(
             released,
@@ -173,14 +190,14 @@ class House:
             prior=prior_of(released, seen, self.data),
             settings=EvaluationSettings(resamples=200),
         )
-        keep_evaluation(released, report, self.places.all_versions)
+        keep_evaluation(self.places, released, report)
         return released
 
     def gate(self, *, measured: bool = False, **changes: Any) -> Gate:
         """``measured``: time and memory are; else both versions cost the same."""
         rules = GateRules.model_validate(RULES | changes)
         costs = compare_costs if measured else lambda *_: (Cost(0.1, 20.0), Cost(0.1, 20.0))
-        return Gate(self.places, self.book, rules, "0" * 64, self.data, costs=costs)
+        return Gate(self.places, self.book, rules, "0" * 64, lambda: self.data, costs=costs)
 
 
 def write(data: Path, folder: str, number: int, image: np.ndarray[Any, Any]) -> None:

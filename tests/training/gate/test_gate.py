@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from imaging.errors import EngineError, UsageError
-from tests.training.gate.house import House, anatomy, card_text, described, threshold
+from models.store import ReleasedModel
+from tests.training.gate.house import RULES, House, anatomy, card_text, described, threshold
 from training.cohort import Split
+from training.evaluation.bootstrap import figures
+from training.evaluation.kept import evaluation_of
+from training.evaluation.report import CaseScores
+from training.gate import cost
 from training.gate.cost import LEAST_MEGABYTES
 from training.gate.decision import Check, Decision
+from training.gate.judging import judge_figures
 from training.gate.promotion import champion_of, promote, target
+from training.gate.rules import GateRules
 
 
 def refused(decision: Decision) -> dict[str, Check]:
@@ -188,6 +198,80 @@ def test_every_look_is_counted_and_tightens_the_bound(house: House) -> None:
         decision = promote(house.gate(), "toy", "2", by="li")
         assert (decision.look, decision.alpha) == (look, 0.025 / look)
         assert f"p at most {0.025 / look:.2g}" in decision.reason
+
+
+def test_a_look_that_died_was_one_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.candidate(threshold(1.1))
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("training.gate.gate.evaluate", killed)
+        promote(house.gate(), "toy", "2", by="li")
+    begun = house.book.of("toy")[-1]
+    assert (begun.kind, begun.look, begun.promoted) == ("look", 2, False)
+    assert begun.reason == "Look 2 at the gate's cases was begun and came to no decision"
+    decision = promote(house.gate(), "toy", "2", by="li")
+    assert (decision.look, decision.alpha, decision.promoted) == (3, 0.025 / 3, True)
+    assert [d.kind for d in house.book.of("toy")] == ["gate", "look", "gate"]
+
+
+def test_a_candidate_that_cannot_read_the_gates_cases_is_refused(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.candidate(threshold(1.1))
+
+    def fails(version: ReleasedModel, *_: object, **__: object) -> None:
+        raise EngineError(f"{version.name} {version.version} gave no number")
+
+    monkeypatch.setattr("training.gate.gate.evaluate", fails)
+    decision = promote(house.gate(), "toy", "2", by="li")
+    assert refused(decision)["run"].words == "it can't read the gate's cases: toy 2 gave no number"
+    assert decision.look == 2 and house.book.of("toy")[-1] == decision
+
+
+@pytest.mark.usefixtures("once")
+@pytest.mark.parametrize("broken", ["1", "2"])
+def test_what_cannot_be_measured_is_the_candidates_fault_or_is_told(
+    broken: str, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.candidate(threshold(1.1))
+    whole = cost.subprocess.run
+
+    def run(*arguments: Any, **options: Any) -> Any:
+        asked = json.loads(options["input"])
+        return whole(*arguments, **options | ({"input": b"{}"} if asked["version"] == broken else {}))
+
+    monkeypatch.setattr(cost.subprocess, "run", run)
+    if broken == "1":
+        with pytest.raises(EngineError, match="toy 1 can't be measured"):
+            promote(house.gate(measured=True), "toy", "2", by="li")
+        return
+    decision = promote(house.gate(measured=True), "toy", "2", by="li")
+    assert "toy 2 can't be measured" in refused(decision)["run"].words and decision.look is None
+
+
+def test_cases_without_a_score_fail_a_floor(house: House) -> None:
+    """A version that leaves hard cases unanswered has no distances there, and a good mean of the others."""
+
+    def case(name: str, distance: float | None, **more: Any) -> CaseScores:
+        return CaseScores(case=name, subject=name, scores={"dice_mean": 0.9, "hd95_label_1": distance}, **more)
+
+    def ceiling(*cases: CaseScores) -> Check:
+        found = figures(cases, ["dice_mean", "hd95_label_1"], confidence=0.95, resamples=200)
+        whole = report.model_copy(update={"cases": cases, "figures": found, "subgroups": ()})
+        rules = GateRules.model_validate(RULES | {"floors": {"hd95_label_1": {"most": 5}}})
+        return next(c for c in judge_figures(rules, whole, whole, 0.025) if c.name == "ceiling")
+
+    report = evaluation_of(house.places.store.champion("toy"))
+    assert report is not None
+    full = (case("a", 1.0), case("b", 2.0))
+    assert ceiling(*full).passed
+    missing = ceiling(*full, case("c", None, failure="label_1 not found"))
+    assert not missing.passed
+    assert missing.words == "hd95_label_1: these cases have none, so the rest say nothing: c"
+    assert ceiling(*full, case("d", None, undefined=("hd95_label_1",))).passed  # the truth holds none of it
 
 
 def test_more_cases_in_the_gate_are_no_new_gate(house: House) -> None:
