@@ -31,10 +31,13 @@ class Selection:
         The chosen series, in the order in which their images are handed to `Pipeline.read`.
     excluded
         One reason for every other series.
+    notes
+        What the report is to say of the chosen series: limits of the model outside which it lies.
     """
 
     series: tuple[SeriesInfo, ...]
     excluded: tuple[Reason, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 ONNX Runtime has fast blocked kernels for convolutions in a plane and none for those in space (docs/benchmarks.md). So
 a tensor [1, channel, slice, row, column] is kept as [slice, channel, row, column], and a convolution over three
 slices becomes three in the plane, whose results are moved by a slice and added. The numbers are the same but for
-rounding. A graph with an operator that isn't known here is left as it is, and so is one that the rewriting stumbles on.
+rounding. A graph with an operator that isn't known here is left as it is; so is one that the rewriting stumbles on.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Literal
 
-from imaging.pipeline import Refusal, Selection
 from imaging.reasons import Reason, ReasonKind
 from imaging.study import SeriesInfo
 from models.spec import Limits, Range
@@ -16,7 +15,7 @@ _ROUNDING_MM = 0.01  # headers write lengths as rounded decimals
 _KINDS = {"body_parts": ReasonKind.WRONG_BODY_PART}
 
 
-def outside(series: SeriesInfo, limits: Limits, age: float | None = None) -> dict[LimitName, str]:
+def outside(series: SeriesInfo, limits: Limits, age: float | None) -> dict[LimitName, str]:
     """Where a series lies outside: the limit, and why in words. What the headers don't say lies nowhere.
 
     Parameters
@@ -45,24 +44,21 @@ def _outside(series: SeriesInfo, limits: Limits, age: float | None) -> Iterator[
         yield "manufacturers", f"scanner of {series.manufacturer or 'unknown make'}, tested {told}"
 
 
-def within_limits(
-    answer: Selection | Refusal, limits: Limits, refuse: Collection[LimitName], age: float | None
-) -> Selection | Refusal:
-    """The answer; a refusal where a selected series lies outside a limit that refuses."""
-    if isinstance(answer, Refusal):
-        return answer
-    for series in answer.series:
-        for name, why in outside(series, limits, age).items():
-            if name in refuse:
-                kind = _KINDS.get(name, ReasonKind.OUTSIDE_LIMITS)
-                reason = Reason(kind, f"{series.name}: {why}; not read", series.series_instance_uid)
-                return Refusal(reason, (*answer.excluded, reason))
-    return answer
+def objection(series: SeriesInfo, limits: Limits, refuse: Collection[LimitName], age: float | None) -> Reason | None:
+    """Why a series isn't read: the first of the limits that refuse outside which it lies."""
+    for name, why in outside(series, limits, age).items():
+        if name in refuse:
+            kind = _KINDS.get(name, ReasonKind.OUTSIDE_LIMITS)
+            return Reason(kind, f"{series.name}: {why}; not read", series.series_instance_uid)
+    return None
 
 
-def outside_notes(series: SeriesInfo, limits: Limits, refuse: Collection[LimitName]) -> list[str]:
+def outside_notes(
+    series: SeriesInfo, limits: Limits, refuse: Collection[LimitName], age: float | None
+) -> tuple[str, ...]:
     """What a reading says of the limits that don't refuse."""
-    return [f"Outside tested range: {why}." for name, why in outside(series, limits).items() if name not in refuse]
+    found = outside(series, limits, age).items()
+    return tuple(f"Outside tested range: {why}." for name, why in found if name not in refuse)
 
 
 def _within(limit: Range, values: tuple[float, ...]) -> bool:

@@ -1,7 +1,8 @@
 """Choosing the series to read, from headers alone, by written rules.
 
-Every series is asked the same questions in the same order (`_objection`). Those without an objection are ranked
-criterion by criterion; ties end at Series Number and Series Instance UID, so the order of arrival never matters.
+Every series is asked the same questions in the same order (`_objection`): the rules' first, then the pipeline's own.
+Those without an objection are ranked criterion by criterion; ties end at Series Number and Series Instance UID, so
+the order of arrival never matters.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from pipelines.rules import Criterion, SelectionRules, contains
 __all__ = ["SelectionRules", "select"]
 
 
-def select(study: StudyInfo, rules: SelectionRules) -> Selection | Refusal:
+Question = Callable[[SeriesInfo], Reason | None]
+"""A pipeline's own: why a series can't be read; None when nothing speaks against it."""
+
+
+def select(study: StudyInfo, rules: SelectionRules, further: Sequence[Question] = ()) -> Selection | Refusal:
     """Choose the series to read.
 
     Parameters
@@ -26,6 +31,8 @@ def select(study: StudyInfo, rules: SelectionRules) -> Selection | Refusal:
         Headers of the study, in any order.
     rules
         The pipeline's written rules.
+    further
+        Asked, in order, about a series that they accept.
 
     Returns
     -------
@@ -46,7 +53,7 @@ def select(study: StudyInfo, rules: SelectionRules) -> Selection | Refusal:
     for series in sorted(study.series, key=_last_resort):
         if not any(i.is_image and not i.ours for i in series.instances):
             continue
-        objection = _objection(series, study, rules)
+        objection = _objection(series, study, rules, further)
         if objection is None:
             acceptable.append(series)
         else:
@@ -83,13 +90,18 @@ def _deciding(objections: Sequence[tuple[int, SeriesInfo, Reason]], rules: Selec
     return next(reason for _, series, reason in objections if series is best)
 
 
-def _objection(series: SeriesInfo, study: StudyInfo, rules: SelectionRules) -> tuple[int, Reason] | None:
+def _objection(
+    series: SeriesInfo, study: StudyInfo, rules: SelectionRules, further: Sequence[Question]
+) -> tuple[int, Reason] | None:
     """The number of the first question that the series fails, and the reason; None when it fails none."""
     for number, question in enumerate(_QUESTIONS):
         for kind, why in question(series, study, rules):
             return number, Reason(kind, f"{series.name}: {why}", series.series_instance_uid)
     if series.defect is not None:
         return len(_QUESTIONS), series.defect
+    for number, own in enumerate(further, start=len(_QUESTIONS) + 1):
+        if (reason := own(series)) is not None:
+            return number, reason
     return None
 
 

@@ -17,8 +17,6 @@ from imaging.reasons import Reason, ReasonKind
 from models.segmentation import segment
 from models.spec import Label, ModelSpec, VolumeInput
 from models.transforms import prepare
-from pipelines.hippocampus.configuration import HippocampusConfiguration
-from pipelines.limits import outside_notes
 
 _SIDES = {"R": codes.RIGHT, "L": codes.LEFT}
 
@@ -30,7 +28,6 @@ def interpret(
     pipeline: Pipeline,
     model: OpenModel,
     spec: ModelSpec,
-    configuration: HippocampusConfiguration,
 ) -> PipelineResult:
     """The volumes of a crop's parts, as `Pipeline.read` gives them.
 
@@ -80,7 +77,7 @@ def interpret(
             *volume.notes,
             *notes,
             *([] if _side(volume) else ["The headers don't say which side it is."]),
-            *outside_notes(volume.series, spec.limits, configuration.refuse_outside),
+            *selection.notes,
         ),
     )
     return PipelineResult(reading, dict(enumerate(masks, start=1)))

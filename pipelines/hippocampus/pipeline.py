@@ -16,7 +16,7 @@ from imaging.reasons import Reason, ReasonKind
 from imaging.study import SeriesInfo, StudyInfo
 from models.store import ReleasedModel
 from pipelines.hippocampus.configuration import HippocampusConfiguration
-from pipelines.limits import within_limits
+from pipelines.limits import objection, outside_notes
 from pipelines.rules import contains
 from pipelines.selection import select
 
@@ -61,20 +61,8 @@ class HippocampusPipeline:
         return None
 
     def select(self, study: StudyInfo) -> Selection | Refusal:
-        """The best series that no rule refuses."""
-        refused: tuple[Reason, ...] = ()
-        left = study.series
-        while True:
-            answer = select(replace(study, series=left), self._configuration.selection)
-            if isinstance(answer, Refusal):
-                # whoever passed the written rules came furthest, so its reason decides
-                reason = refused[0] if refused else answer.reason
-                return Refusal(reason, answer.excluded + refused)
-            why = self._unlike_a_crop(answer.series[0])
-            if why is None:
-                return Selection(answer.series, answer.excluded + refused)
-            refused += (why,)
-            left = tuple(s for s in left if s.series_instance_uid != why.series_instance_uid)
+        """The best crop that no rule refuses."""
+        return select(study, self._configuration.selection, (self._unlike_a_crop,))
 
     def with_model(self, released: ReleasedModel) -> Pipeline:
         """As `ModelPipeline.with_model`."""
@@ -113,9 +101,16 @@ class HippocampusReader(HippocampusPipeline):
         return self._released.identity
 
     def select(self, study: StudyInfo) -> Selection | Refusal:
-        """The best series that neither a rule nor the model's limits refuse."""
-        limits = self._released.spec.limits
-        return within_limits(super().select(study), limits, self._configuration.refuse_outside, study.age)
+        """The best crop that neither a rule nor one of the model's limits refuses."""
+        limits, refuse = self._released.spec.limits, self._configuration.refuse_outside
+
+        def outside(series: SeriesInfo) -> Reason | None:
+            return objection(series, limits, refuse, study.age)
+
+        answer = select(study, self._configuration.selection, (self._unlike_a_crop, outside))
+        if isinstance(answer, Refusal):
+            return answer
+        return replace(answer, notes=outside_notes(answer.series[0], limits, refuse, study.age))
 
     def read(
         self, images: Sequence[Image], selection: Selection, engine: Engine, prior: Prior | None = None
@@ -146,7 +141,6 @@ class HippocampusReader(HippocampusPipeline):
             pipeline=self,
             model=model,
             spec=self._released.spec,
-            configuration=self._configuration,
         )
 
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from imaging.pipeline import Refusal, Selection
 from imaging.reasons import ReasonKind
 from imaging.study import FrameInfo, InstanceInfo, SeriesInfo
 from models.spec import Limits
-from pipelines.limits import outside, outside_notes, within_limits
+from pipelines.limits import objection, outside, outside_notes
 
 LIMITS = Limits.model_validate(
     {
@@ -52,17 +51,11 @@ def test_outside_it_is_said_and_refused_where_the_rules_refuse(
 ) -> None:
     assert list(outside(made, LIMITS, age)) == [limit]
     assert words in outside(made, LIMITS, age)[limit]
-    chosen = Selection((made,))
-    assert within_limits(chosen, LIMITS, (), age) is chosen
-    answer = within_limits(chosen, LIMITS, (limit,), age)
-    assert isinstance(answer, Refusal)
+    assert objection(made, LIMITS, (), age) is None
+    reason = objection(made, LIMITS, (limit,), age)
+    assert reason is not None and words in reason.message and reason.series_instance_uid == made.series_instance_uid
     wrong_part = limit == "body_parts"
-    assert answer.reason.kind is (ReasonKind.WRONG_BODY_PART if wrong_part else ReasonKind.OUTSIDE_LIMITS)
-    assert answer.excluded == (answer.reason,)
-    assert outside_notes(made, LIMITS, (limit,)) == []
-
-
-def test_what_doesnt_refuse_is_a_note() -> None:
-    assert outside_notes(series(manufacturer="GE"), LIMITS, ("age_years",)) == [
-        "Outside tested range: scanner of GE, tested Philips."
-    ]
+    assert reason.kind is (ReasonKind.WRONG_BODY_PART if wrong_part else ReasonKind.OUTSIDE_LIMITS)
+    assert outside_notes(made, LIMITS, (limit,), age) == ()
+    (note,) = outside_notes(made, LIMITS, (), age)
+    assert note.startswith("Outside tested range: ") and words in note

@@ -167,6 +167,23 @@ def test_another_series_is_read_where_the_best_is_no_crop(tmp_path: Path, pipeli
     assert [r.series_instance_uid for r in answer.excluded] == ["9.9"]
 
 
+def test_another_series_is_read_where_the_best_lies_outside_the_models_limits(
+    tmp_path: Path, store: ModelStore, configuration: dict[str, Any]
+) -> None:
+    rules = configuration | {"refuse_outside": ["manufacturers"]}
+    pipeline = build(rules).with_model(store.champion(MODEL))
+    study = study_in(written(tmp_path))
+    (crop,) = study.series
+    other = replace(crop, series_instance_uid="9.9", series_number=0, manufacturer="SIEMENS")
+    answer = pipeline.select(replace(study, series=(other, crop)))
+    assert isinstance(answer, Selection)
+    assert answer.series == (crop,)
+    assert [(r.series_instance_uid, r.kind) for r in answer.excluded] == [("9.9", ReasonKind.OUTSIDE_LIMITS)]
+    alone = pipeline.select(replace(study, series=(other,)))
+    assert isinstance(alone, Refusal)
+    assert "scanner of SIEMENS" in alone.reason.message
+
+
 SAID: dict[str, tuple[dict[str, Any], str]] = {
     "another maker": ({"Manufacturer": "SIEMENS"}, "Outside tested range: scanner of SIEMENS, tested Philips."),
     "thicker": ({"SliceThickness": "1.2"}, "Outside tested range: slices 1.20 mm thick, tested 1 mm."),
@@ -182,6 +199,15 @@ def test_what_is_said(
     notes = read(written(tmp_path, **{"Laterality": "L"} | headers), pipeline, store).reading.notes
     assert len(notes) == 1
     assert notes[0].startswith(words)
+
+
+def test_an_age_that_does_not_refuse_is_said(
+    tmp_path: Path, store: ModelStore, configuration: dict[str, Any]
+) -> None:
+    pipeline = build(configuration | {"refuse_outside": []}).with_model(store.champion(MODEL))
+    result = read(written(tmp_path, Laterality="L", PatientAge="012Y"), pipeline, store)
+    (note,) = result.reading.notes
+    assert note.startswith("Outside tested range: patient of 12 years")
 
 
 def test_a_part_that_is_missing_or_cut_off_is_a_limitation(tmp_path: Path, configuration: dict[str, Any]) -> None:
