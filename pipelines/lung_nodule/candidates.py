@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from imaging.geometry import Geometry, Index, Vector
+from imaging.geometry import Geometry, Vector
 from imaging.images import Volume
 from pipelines.lung_nodule.configuration import CandidateRules
 from pipelines.lung_nodule.grid import isotropic, sample
-from pipelines.lung_nodule.lungs import Lungs, bounding_box, distance_inside
+from pipelines.lung_nodule.lungs import Lungs, distance_inside, round_lungs
 
 _TOUCHING = np.ones((3, 3, 3), dtype=bool)
 _MARGIN_MM = 8.0  # of lung surroundings, so that the shell round a piece at the edge is complete
@@ -73,10 +73,9 @@ class _Scene:
 
 def find_candidates(volume: Volume, lungs: Lungs, rules: CandidateRules) -> list[Candidate]:
     """Candidates in both lungs, the highest score first."""
-    low, high = _box_of_lungs(volume, lungs)
-    block = volume.array[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-    grid = isotropic(volume.geometry, rules.grid_mm, low, high)
-    hu = sample(block, volume.geometry.crop(low, block.shape), grid)
+    block, place = round_lungs(volume, lungs, _MARGIN_MM)
+    grid = isotropic(place, rules.grid_mm)
+    hu = sample(block, place, grid)
     lung = sample((lungs.labels > 0).astype(np.float32), lungs.geometry, grid) > 0.5
     solid = _without_cavities((hu > rules.solid_hu) & lung, rules.cavity_mm2 / rules.grid_mm**2)
     scene = _Scene(solid, lung, distance_inside(solid, rules.grid_mm), grid)
@@ -93,15 +92,6 @@ def find_candidates(volume: Volume, lungs: Lungs, rules: CandidateRules) -> list
 def _apart(smaller: Candidate, larger: Candidate) -> bool:
     distance = float(np.linalg.norm(np.subtract(smaller.centre, larger.centre)))
     return distance > 0.6 * larger.diameter
-
-
-def _box_of_lungs(volume: Volume, lungs: Lungs) -> tuple[Index, Index]:
-    first, last = bounding_box(lungs.labels > 0)
-    ends = volume.geometry.to_index(lungs.geometry.to_mm(np.stack([first, np.asarray(last) - 1])))
-    margin = np.ceil(_MARGIN_MM / np.asarray(volume.geometry.spacing))
-    low = np.maximum(np.floor(ends[0]) - margin, 0).astype(int)
-    high = np.minimum(np.ceil(ends[1]) + margin + 1, volume.geometry.shape).astype(int)
-    return (int(low[0]), int(low[1]), int(low[2])), (int(high[0]), int(high[1]), int(high[2]))
 
 
 def _without_cavities(solid: NDArray[np.bool_], most: float) -> NDArray[np.bool_]:

@@ -23,6 +23,8 @@ from pipelines.lung_nodule.configuration import LungRules
 from pipelines.lung_nodule.grid import isotropic, sample
 
 RIGHT, LEFT = 1, 2
+MARGIN_MM = 16.0
+"""Of chest wall and mediastinum round the lungs: what a network needs to see of a place at their edge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,3 +237,17 @@ def bounding_box(mask: NDArray[np.bool_]) -> tuple[Sequence[int], Sequence[int]]
     """First index (included) and last index (excluded) of the box round a mask that isn't empty, per axis."""
     spans = [np.flatnonzero(mask.any(axis=tuple(b for b in range(3) if b != a))) for a in range(3)]
     return [int(s[0]) for s in spans], [int(s[-1]) + 1 for s in spans]
+
+
+def round_lungs(
+    volume: Volume, lungs: Lungs, margin_mm: float
+) -> tuple[NDArray[np.int16] | NDArray[np.float32], Geometry]:
+    """The box of a volume's own voxels that holds the lungs and ``margin_mm`` round them, and its place."""
+    first, last = bounding_box(lungs.labels > 0)
+    ends = volume.geometry.to_index(lungs.geometry.to_mm(np.stack([first, np.asarray(last) - 1])))
+    margin = np.ceil(margin_mm / np.asarray(volume.geometry.spacing))
+    low = np.maximum(np.floor(ends[0]) - margin, 0).astype(int)
+    high = np.minimum(np.ceil(ends[1]) + margin + 1, volume.geometry.shape).astype(int)
+    z, y, x = (int(v) for v in low)
+    block = volume.array[z : high[0], y : high[1], x : high[2]]
+    return block, volume.geometry.crop((z, y, x), block.shape)
