@@ -5,40 +5,49 @@ None of these costs a look at the gate's cases.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from imaging.errors import CohortError, ConfigurationError, RaysightError
 from models.store import ReleasedModel
+from training.cases import of_members
 from training.cohort import Cohort, Split, Use, leaks, load_cohort, require
 from training.cohort.members import DEVELOPMENT
 from training.evaluation.card import card_problems
 from training.evaluation.kept import card_of, evaluation_of
 from training.gate.decision import Check
 from training.places import Places
+from training.runs.folder import MANIFEST, WEIGHTS
 from training.runs.record import RunRecord, read_record
+from training.runs.start import sides
+
+if TYPE_CHECKING:
+    from training.export.parity import Parity
 
 LEAKS_TOLD = 3
 
 
-def gather(places: Places, released: ReleasedModel, gate: Cohort, on: date) -> tuple[Check, ...]:
+def gather(places: Places, released: ReleasedModel, gate: Cohort, on: date, data: Path) -> tuple[Check, ...]:
     """Check everything about a version that its figures don't tell.
 
     Parameters
     ----------
     gate
         The cohort whose gate and test splits the version's training must not have seen.
+    data
+        The folder that cohorts' paths start from.
     """
     lineage, record, cohort = _lineage(places, released)
     return (
         _file(released, record),
         lineage,
         _approval(cohort, gate, on),
-        _parity(places, released),
+        _parity(places, released, record, cohort, data),
         _card(released),
         _leak(cohort, gate),
     )
@@ -62,7 +71,7 @@ def _lineage(places: Places, released: ReleasedModel) -> tuple[Check, RunRecord 
     folder = places.runs / named.run
     try:
         record = read_record(folder)
-        cohort = load_cohort(folder / "cohort.json.gz")
+        cohort = load_cohort(folder / MANIFEST)
     except RaysightError as error:
         return _no("lineage", f"what run {named.run} was made of can't be read: {error}"), None, None
     problems = []
@@ -94,27 +103,49 @@ def _approval(cohort: Cohort | None, gate: Cohort, on: date) -> Check:
     return Check(name="approval", passed=True, words=words)
 
 
-def _parity(places: Places, released: ReleasedModel) -> Check:
-    found = released.provenance.lineage.get("parity") or _parity_of_run(places, released)
-    if not isinstance(found, Mapping) or not found:
-        return _no("parity", "there is no parity.json: export the run again")
-    figures = dict(found)
-    if found.get("onnx_sha256") != released.sha256:
-        return _no("parity", "parity was checked on another ONNX file: export the run again", figures)
-    passed = found.get("passed") is True
-    difference = found.get("max_difference")
-    words = f"torch and ONNX differ by {difference} at most" + ("" if passed else ": more than the tolerance")
-    return Check(name="parity", passed=passed, words=words, figures=figures)
-
-
-def _parity_of_run(places: Places, released: ReleasedModel) -> Any:
-    run = released.provenance.lineage.get("run")
-    name = run.get("run") if isinstance(run, Mapping) else None
-    path = places.runs / str(name) / "parity.json"
+def _parity(
+    places: Places, released: ReleasedModel, record: RunRecord | None, cohort: Cohort | None, data: Path
+) -> Check:
+    """What the export found, and found again here: torch against the file itself, on the run's validation cases."""
+    claimed = released.provenance.lineage.get("parity")
+    if not isinstance(claimed, Mapping) or not claimed:
+        return _no("parity", "provenance.json tells of none: publish the run again")
+    if claimed.get("onnx_sha256") != released.sha256:
+        return _no("parity", "parity was checked on another ONNX file: export the run again", claimed)
+    if claimed.get("passed") is not True:
+        words = f"torch and ONNX differ by {claimed.get('max_difference')}: more than the tolerance"
+        return _no("parity", words, claimed)
+    if record is None or cohort is None:
+        return _no("parity", "the run isn't known, so it can't be checked again", claimed)
     try:
-        return json.loads(path.read_bytes()) if name and path.is_file() else None
-    except ValueError:
-        return None
+        found = _parity_here(places.runs / record.run, released, record, cohort, data)
+    except _NotHere as reason:
+        if record.merged_from:
+            return _no(
+                "parity", f"the run was trained elsewhere, and it can't be checked again here: {reason}", claimed
+            )
+        words = f"torch and ONNX differed by {claimed.get('max_difference')} when the run was exported; {reason}"
+        return Check(name="parity", passed=True, words=words, figures=claimed)
+    except RaysightError as error:
+        return _no("parity", f"it can't be checked again: {error}", claimed)
+    return Check(name="parity", passed=found.passed, words=found.words, figures=found.model_dump(mode="json"))
+
+
+class _NotHere(Exception):
+    """What is needed to check parity isn't on this machine; says what."""
+
+
+def _parity_here(folder: Path, released: ReleasedModel, record: RunRecord, cohort: Cohort, data: Path) -> Parity:
+    if not (folder / WEIGHTS).is_file():
+        raise _NotHere(f"not checked again, as {folder / WEIGHTS} is gone")
+    if find_spec("torch") is None:
+        raise _NotHere("not checked again, as torch isn't installed here")
+    from training.export.export import parity_with_run  # noqa: PLC0415  loads torch
+
+    cases = of_members(sides(cohort, record.fold)[1], data)
+    if lost := [case.case for case in cases if not case.image.is_file()]:
+        raise _NotHere(f"not checked again, as {data} lacks {len(lost)} of the cases that the run was validated on")
+    return parity_with_run(folder, released.path, cases)
 
 
 def _card(released: ReleasedModel) -> Check:

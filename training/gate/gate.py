@@ -107,10 +107,12 @@ class Gate:
     ) -> Decision:
         """The checks, stage by stage; and the look, where one was taken."""
         self.tell("file, lineage, approval, parity, card, leaks", 0.0)
-        checks = gather(self.places, released, cohort, asked.at.date())
+        checks = gather(self.places, released, cohort, asked.at.date(), data)
         if not all(check.passed for check in checks):
             return _with(asked, checks=checks)
         cases = cases_of(cohort, Split.GATE, data)
+        for case in cases:
+            case.load()  # what is gone or was changed is told before it costs a look
         self.tell("time and memory", _EVIDENCE)
         try:
             checks += cost_checks(*self.costs(released, champion, cases), self.rules)

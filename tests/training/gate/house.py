@@ -145,6 +145,16 @@ class House:
     def write(self, folder: str, number: int, image: np.ndarray[Any, Any]) -> None:
         write(self.data, folder, number, image)
 
+    def own_data(self) -> None:
+        """Links to the shared cases, file by file, so that some can be added or removed."""
+        folder = self.data / "toy"
+        shared = folder.resolve()
+        folder.unlink()
+        for part in ("images", "labels"):
+            (folder / part).mkdir(parents=True)
+            for path in (shared / part).iterdir():
+                (folder / part / path.name).symlink_to(path)
+
     def freeze(self, description: CohortDescription, pinned: dict[str, Split] | None = None) -> Cohort:
         made = build_cohort(description, self.data, pinned=pinned)
         CohortShelf(self.places.cohorts).put(made, "li")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from imaging.errors import EngineError, UsageError
+from imaging.errors import CohortError, EngineError, UsageError
 from models.store import ReleasedModel
 from tests.training.gate.house import RULES, House, anatomy, card_text, described, threshold
 from training.cohort import Split
@@ -175,6 +175,20 @@ def test_failed_parity_is_refused(house: House) -> None:
     assert "more than the tolerance" in refused(promote(house.gate(), "toy", "2", by="li"))["parity"].words
 
 
+def test_parity_that_nobody_can_check_again_is_told_and_of_a_merged_run_refused(house: House) -> None:
+    """No weights lie beside these runs."""
+    released = house.candidate(threshold(1.1))
+    run = house.places.runs / released.provenance.lineage["run"]["run"]
+    whole = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(whole | {"merged_from": {"pack": "0" * 64, "machine": "another"}}))
+    words = refused(promote(house.gate(), "toy", "2", by="li"))["parity"].words
+    assert words.startswith("the run was trained elsewhere, and it can't be checked again here: ")
+    (run / "run.json").write_text(json.dumps(whole))
+    decision = promote(house.gate(), "toy", "2", by="li")
+    told = next(check for check in decision.checks if check.name == "parity")
+    assert decision.promoted and "when the run was exported; not checked again" in told.words
+
+
 @pytest.mark.parametrize("lost", ["run.json", "cohort.json.gz"])
 def test_lineage_with_a_gap_is_refused(lost: str, house: House) -> None:
     released = house.candidate(threshold(1.1))
@@ -215,6 +229,15 @@ def test_a_look_that_died_was_one_too(house: House, monkeypatch: pytest.MonkeyPa
     decision = promote(house.gate(), "toy", "2", by="li")
     assert (decision.look, decision.alpha, decision.promoted) == (3, 0.025 / 3, True)
     assert [d.kind for d in house.book.of("toy")] == ["gate", "look", "gate"]
+
+
+def test_cases_that_are_gone_cost_no_look(house: House) -> None:
+    house.candidate(threshold(1.1))
+    house.own_data()
+    (house.data / house.cohort.only(Split.GATE)[-1].files[0].path).unlink()
+    with pytest.raises(CohortError, match="No such file"):
+        promote(house.gate(measured=True), "toy", "2", by="li")
+    assert len(house.book.of("toy")) == 1
 
 
 def test_a_candidate_that_cannot_read_the_gates_cases_is_refused(
@@ -275,13 +298,7 @@ def test_cases_without_a_score_fail_a_floor(house: House) -> None:
 
 
 def test_more_cases_in_the_gate_are_no_new_gate(house: House) -> None:
-    folder = house.data / "toy"
-    target_of = folder.resolve()
-    folder.unlink()
-    for part in ("images", "labels"):
-        (folder / part).mkdir(parents=True)
-        for path in (target_of / part).iterdir():
-            (folder / part / path.name).symlink_to(path)
+    house.own_data()
     for number in range(2000, 2004):
         house.write("toy", number, anatomy(number))
     grown = house.freeze(described())
