@@ -203,17 +203,14 @@ class Engine(Protocol):
         ...
 
 
-class Pipeline(Protocol):
-    """A clinical reading. `pipelines.<name>.build(configuration)` makes one from its validated configuration."""
+class Described(Protocol):
+    """What is known of a clinical reading whichever version of a model does it."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def version(self) -> str: ...
-
-    @property
-    def model(self) -> ModelIdentity: ...
 
     @property
     def procedure(self) -> Code:
@@ -237,6 +234,16 @@ class Pipeline(Protocol):
 
     def select(self, study: StudyInfo) -> Selection | Refusal:
         """Choose the series to read, by headers only and by written rules; deterministic."""
+        ...
+
+
+class Pipeline(Described, Protocol):
+    """A clinical reading. `pipelines.<name>.build(configuration)` makes one from its validated configuration; or a
+    `pipelines.released.ModelPipeline`, where a released model reads."""
+
+    @property
+    def model(self) -> ModelIdentity:
+        """What reads."""
         ...
 
     def read(

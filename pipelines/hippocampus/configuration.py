@@ -6,20 +6,16 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from pipelines.configured import PipelineRules
 from pipelines.limits import LimitName
-from pipelines.rules import Rules, SelectionRules
 
 
-class HippocampusConfiguration(Rules):
+class HippocampusConfiguration(PipelineRules):
     """Everything that `configs/pipelines/hippocampus.yaml` may say."""
 
     pipeline: Literal["hippocampus"] = Field(
         "hippocampus", description="The folder under pipelines/ that this configures."
     )
-    report_not_ours: bool = Field(
-        False, description="true: a study of another modality or body part gets a not-read report, not a state only."
-    )
-    selection: SelectionRules
     other_weightings: tuple[str, ...] = Field(
         (), description="Words of Series Description or Protocol Name of images that aren't T1-weighted: not read."
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from imaging import codes
-from imaging.codes import Code
 from imaging.errors import EngineError
 from imaging.images import Volume
-from imaging.pipeline import Engine, Image, Pipeline, Prior, PriorRules, Refusal, Selection
+from imaging.pipeline import Engine, Image, Pipeline, Prior, Refusal, Selection
 from imaging.reading import ModelIdentity, PipelineResult
 from imaging.reasons import Reason, ReasonKind
 from imaging.study import SeriesInfo, StudyInfo
 from models.store import ReleasedModel
+from pipelines.configured import Configured
 from pipelines.hippocampus.configuration import HippocampusConfiguration
 from pipelines.limits import objection, outside_notes
 from pipelines.rules import contains
@@ -26,56 +25,14 @@ VERSION = "0.1.0"
 LABELS = ("anterior", "posterior")
 
 
-class HippocampusPipeline:
-    """Implements `pipelines.released.ModelPipeline`."""
+class _Hippocampus(Configured[HippocampusConfiguration]):
+    """What both have in common."""
 
-    def __init__(self, configuration: HippocampusConfiguration) -> None:
-        self._configuration = configuration
+    name, version, procedure = NAME, VERSION, codes.MR_STUDY
 
-    @property
-    def name(self) -> str:
-        return NAME
-
-    @property
-    def version(self) -> str:
-        return VERSION
-
-    @property
-    def model_name(self) -> str:
-        return MODEL
-
-    @property
-    def procedure(self) -> Code:
-        return codes.MR_STUDY
-
-    @property
-    def configuration(self) -> Mapping[str, Any]:
-        return self._configuration.model_dump(mode="json")
-
-    @property
-    def report_not_ours(self) -> bool:
-        return self._configuration.report_not_ours
-
-    @property
-    def priors(self) -> PriorRules | None:
-        return None
-
-    def select(self, study: StudyInfo) -> Selection | Refusal:
-        """The best crop that no rule refuses."""
-        return select(study, self._configuration.selection, (self._unlike_a_crop,))
-
-    def with_model(self, released: ReleasedModel) -> Pipeline:
-        """As `ModelPipeline.with_model`."""
-        names = tuple(label.name for label in released.spec.output.labels)
-        if released.spec.input.kind != "volume" or names != LABELS:
-            raise EngineError(
-                f"{MODEL} {released.version} gives {', '.join(names)} of a {released.spec.input.kind}; "
-                f"the pipeline {NAME} reads with {' and '.join(LABELS)} of a volume"
-            )
-        return HippocampusReader(self._configuration, released)
-
-    def _unlike_a_crop(self, series: SeriesInfo) -> Reason | None:
-        rules = self._configuration
+    def unlike_a_crop(self, series: SeriesInfo) -> Reason | None:
+        """Why a series isn't a T1-weighted image of one hippocampus and its surroundings."""
+        rules = self.rules
         word = contains(f"{series.description} / {series.protocol}", rules.other_weightings)
         least, most = rules.extent_mm
         sizes = _extents(series)
@@ -89,11 +46,31 @@ class HippocampusPipeline:
         return Reason(ReasonKind.OUTSIDE_LIMITS, f"{series.name}: {why}", series.series_instance_uid)
 
 
-class HippocampusReader(HippocampusPipeline):
+class HippocampusPipeline(_Hippocampus):
+    """Implements `pipelines.released.ModelPipeline`."""
+
+    model_name = MODEL
+
+    def select(self, study: StudyInfo) -> Selection | Refusal:
+        """The best crop that no rule refuses."""
+        return select(study, self.rules.selection, (self.unlike_a_crop,))
+
+    def with_model(self, released: ReleasedModel) -> Pipeline:
+        """As `ModelPipeline.with_model`."""
+        names = tuple(label.name for label in released.spec.output.labels)
+        if released.spec.input.kind != "volume" or names != LABELS:
+            raise EngineError(
+                f"{MODEL} {released.version} gives {', '.join(names)} of a {released.spec.input.kind}; "
+                f"the pipeline {NAME} reads with {' and '.join(LABELS)} of a volume"
+            )
+        return HippocampusReader(self.rules, released)
+
+
+class HippocampusReader(_Hippocampus):
     """Implements `imaging.pipeline.Pipeline`: reads with the one version that it was given."""
 
-    def __init__(self, configuration: HippocampusConfiguration, released: ReleasedModel) -> None:
-        super().__init__(configuration)
+    def __init__(self, rules: HippocampusConfiguration, released: ReleasedModel) -> None:
+        super().__init__(rules)
         self._released = released
 
     @property
@@ -102,12 +79,12 @@ class HippocampusReader(HippocampusPipeline):
 
     def select(self, study: StudyInfo) -> Selection | Refusal:
         """The best crop that neither a rule nor one of the model's limits refuses."""
-        limits, refuse = self._released.spec.limits, self._configuration.refuse_outside
+        limits, refuse = self._released.spec.limits, self.rules.refuse_outside
 
         def outside(series: SeriesInfo) -> Reason | None:
             return objection(series, limits, refuse, study.age)
 
-        answer = select(study, self._configuration.selection, (self._unlike_a_crop, outside))
+        answer = select(study, self.rules.selection, (self.unlike_a_crop, outside))
         if isinstance(answer, Refusal):
             return answer
         return replace(answer, notes=outside_notes(answer.series[0], limits, refuse, study.age))

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.rules import Rules, SelectionRules
+from pipelines.configured import PipelineRules
+from pipelines.rules import Rules
 
 
 class LungRules(Rules):
@@ -84,19 +85,15 @@ class TestedRange(Rules):
     manufacturers: tuple[str, ...] = Field(description="Beginnings of Manufacturer (0008,0070), capitals or not.")
 
 
-class LungNoduleConfiguration(Rules):
+class LungNoduleConfiguration(PipelineRules):
     """Everything that `configs/pipelines/lung_nodule.yaml` may say."""
 
     pipeline: Literal["lung_nodule"] = Field(
         "lung_nodule", description="The folder under pipelines/ that this configures."
     )
-    report_not_ours: bool = Field(
-        False, description="true: a study of another modality or body part gets a not-read report, not a state only."
-    )
     max_findings: int = Field(
         10, ge=1, le=50, description="At most so many marks are reported; the rest are counted."
     )
-    selection: SelectionRules
     lungs: LungRules = LungRules()
     candidates: CandidateRules = CandidateRules()
     tested: TestedRange

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from imaging import codes
-from imaging.codes import Code
 from imaging.images import Volume
-from imaging.pipeline import Engine, Image, Prior, PriorRules, Refusal, Selection
+from imaging.pipeline import Engine, Image, Prior, Refusal, Selection
 from imaging.reading import ModelIdentity, PipelineResult
 from imaging.study import StudyInfo
+from pipelines.configured import Configured
 from pipelines.lung_nodule.configuration import LungNoduleConfiguration
 from pipelines.selection import select
 
@@ -29,43 +28,17 @@ def source_digest() -> str:
     return digest.hexdigest()
 
 
-class LungNodulePipeline:
+class LungNodulePipeline(Configured[LungNoduleConfiguration]):
     """Implements `imaging.pipeline.Pipeline`. It needs no engine."""
 
-    def __init__(self, configuration: LungNoduleConfiguration) -> None:
-        self._configuration = configuration
-        self._model = ModelIdentity(MODEL, VERSION, source_digest())
+    name, version, procedure = NAME, VERSION, codes.CT_STUDY
 
-    @property
-    def name(self) -> str:
-        return NAME
-
-    @property
-    def version(self) -> str:
-        return VERSION
-
-    @property
-    def model(self) -> ModelIdentity:
-        return self._model
-
-    @property
-    def procedure(self) -> Code:
-        return codes.CT_STUDY
-
-    @property
-    def configuration(self) -> Mapping[str, Any]:
-        return self._configuration.model_dump(mode="json")
-
-    @property
-    def report_not_ours(self) -> bool:
-        return self._configuration.report_not_ours
-
-    @property
-    def priors(self) -> PriorRules | None:
-        return None
+    def __init__(self, rules: LungNoduleConfiguration) -> None:
+        super().__init__(rules)
+        self.model = ModelIdentity(MODEL, VERSION, source_digest())
 
     def select(self, study: StudyInfo) -> Selection | Refusal:
-        return select(study, self._configuration.selection)
+        return select(study, self.rules.selection)
 
     def read(
         self, images: Sequence[Image], selection: Selection, engine: Engine, prior: Prior | None = None
@@ -82,4 +55,4 @@ class LungNodulePipeline:
 
         if len(images) != 1 or not isinstance(images[0], Volume):
             raise ValueError(f"{NAME} reads exactly one volume")
-        return interpret(images[0], selection, self, self._configuration)
+        return interpret(images[0], selection, self, self.rules)

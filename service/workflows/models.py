@@ -13,20 +13,28 @@ NO_VERSION = "none"
 """Stands as the version in a request that waits for one."""
 
 
+class NoVersion(EngineError):
+    """No version of a pipeline's model may read. ``model`` stands for one in the request that waits."""
+
+    def __init__(self, why: str, model: str) -> None:
+        super().__init__(why)
+        self.model = ModelIdentity(model, NO_VERSION, NO_VERSION)
+
+
 def current(pipeline: AnyPipeline, store: ModelStore) -> Pipeline:
     """The pipeline as it would read now: with its model's champion.
 
     Raises
     ------
-    EngineError
-        There is no champion, or it was altered.
+    NoVersion
+        There is no champion, it was altered, or the pipeline can't read with it.
     """
     if not isinstance(pipeline, ModelPipeline):
         return pipeline
     try:
         return pipeline.with_model(store.champion(pipeline.model_name))
-    except ConfigurationError as error:
-        raise EngineError(str(error)) from error
+    except (ConfigurationError, EngineError) as error:
+        raise NoVersion(str(error), pipeline.model_name) from error
 
 
 def as_asked(pipeline: AnyPipeline, store: ModelStore, model: ModelIdentity) -> Pipeline:
@@ -50,24 +58,13 @@ def as_asked(pipeline: AnyPipeline, store: ModelStore, model: ModelIdentity) -> 
 
 def asked_with(pipeline: AnyPipeline, model: ModelIdentity) -> ModelIdentity:
     """The model that the key of a request made with ``model`` would have now: a released one stays what it was."""
-    if isinstance(pipeline, ModelPipeline):
-        return model
-    return pipeline.model
+    return model if isinstance(pipeline, ModelPipeline) else pipeline.model
 
 
-def unreleased(pipeline: AnyPipeline) -> ModelIdentity:
-    """What a request names while no version can be had."""
-    if not isinstance(pipeline, ModelPipeline):
-        return pipeline.model
-    return ModelIdentity(pipeline.model_name, NO_VERSION, NO_VERSION)
-
-
-def marks(store: ModelStore, pipeline: AnyPipeline, model: ModelIdentity) -> tuple[str, ...]:
+def marks(store: ModelStore, model: ModelIdentity) -> tuple[str, ...]:
     """What every result of a version says of it: that it was promoted against the gate, and why."""
-    if not isinstance(pipeline, ModelPipeline) or model.version == NO_VERSION:
-        return ()
     try:
         why = store.version(model.name, model.version).provenance.override_reason
     except EngineError:
-        return ()  # it can't be read; so it reads nothing
+        return ()  # it isn't a released one, or can't be read and so reads nothing
     return (f"{model.name} {model.version} was promoted by override, against the gate: {why}",) if why else ()

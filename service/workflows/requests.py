@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dicom_node.assembly import Evidence
-from imaging.errors import EngineError
 from imaging.pipeline import Refusal, Selection
 from imaging.reading import ModelIdentity
 from imaging.reasons import Reason, ReasonKind
@@ -15,7 +14,7 @@ from imaging.study import StudyInfo
 from models.store import ModelStore
 from pipelines.released import AnyPipeline
 from service.workflows.keys import image_instances, images_digest, read_instances, reading_key
-from service.workflows.models import NO_MODELS, current, unreleased
+from service.workflows.models import NO_MODELS, NoVersion, current
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,8 @@ def make_request(
     waits_for = ""
     try:
         reader = current(pipeline, models)
-    except EngineError as error:
-        waits_for, model = str(error), unreleased(pipeline)
+    except NoVersion as error:
+        waits_for, model = str(error), error.model
         answer = _at_hand(pipeline.select(study), gone)
     else:
         model = reader.model

@@ -110,7 +110,7 @@ class Reader:
 
     def keep(self, request: ReadingRequest, result: PipelineResult) -> Reading:
         """Give the findings their tracking UIDs and store; returns what stands."""
-        said = marks(self.models, self.pipelines[request.pipeline], request.model)
+        said = marks(self.models, request.model)
         noted = replace(result.reading, notes=(*said, *result.reading.notes))
         tracked = track(noted, request.key, self._earlier(request))
         self.results.put_result(request.key, PipelineResult(tracked, result.masks))

@@ -112,7 +112,8 @@ def test_a_request_is_of_one_version(pipeline: ModelPipeline, store: ModelStore,
     assert [r.model for r in requests] == [store.version(MODEL, v).identity for v in ("1", "2", "1")]
     first, second, again = (r.key for r in requests)
     assert first == again != second
-    assert current(pipeline, store).model.version == "1"
+    reader = current(pipeline, store)
+    assert reader.model.version == "1" and not isinstance(reader, ModelPipeline)  # it is resolved
 
 
 def test_a_request_without_a_champion_waits_and_names_none(
