@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from imaging.errors import CohortError
+from imaging.files import sha256_of
 from imaging.geometry import Geometry
 from training.cohort.members import FileRole, Member, natural
-
-ENDINGS = (".nii.gz", ".nii")
+from training.cohort.nifti import apart, case_of, read_volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +55,9 @@ class CaseFiles:
             raise CohortError(
                 f"{self.case}: a file was changed since it was listed; `raysight cohort verify` tells which"
             )
-        image, label = _read(self.image), _read(self.label)
-        if image.GetSize() != label.GetSize() or not np.allclose(
-            [*image.GetSpacing(), *image.GetOrigin(), *image.GetDirection()],
-            [*label.GetSpacing(), *label.GetOrigin(), *label.GetDirection()],
-            atol=1e-3,
-        ):
-            raise CohortError(f"{self.case}: image and label don't lie in the same place")
+        image, label = read_volume(self.image), read_volume(self.label)
+        if objection := apart(image, label):
+            raise CohortError(f"{self.case}: image and label don't lie in the same place: {objection}")
         labels = np.asarray(sitk.GetArrayFromImage(label))
         if labels.min() < 0 or labels.max() > 255 or np.any(labels != np.rint(labels)):
             raise CohortError(f"{self.case}: a label is a whole number from 0 to 255")
@@ -91,7 +86,7 @@ def of_folder(folder: Path) -> tuple[CaseFiles, ...]:
     Raises
     ------
     CohortError
-        A file has no partner, or there is none at all.
+        A file has no partner, two are of the same case, or there is none at all.
     """
     images, labels = (_by_case(folder / part) for part in ("images", "labels"))
     lonely = sorted(images.keys() ^ labels.keys(), key=natural)
@@ -117,26 +112,18 @@ def geometry_of(image: sitk.Image) -> Geometry:
 
 
 def _by_case(folder: Path) -> dict[str, Path]:
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        ending = next((e for e in ENDINGS if path.name.endswith(e)), None)
-        if ending and not path.name.startswith("."):
-            found[path.name.removesuffix(ending)] = path
+        case = None if path.name.startswith(".") else case_of(path)
+        if case in found:
+            raise CohortError(f"{path} and {found[case].name} are two files for the case {case}: leave one")
+        if case is not None:
+            found[case] = path
     return found
-
-
-def _read(path: Path) -> sitk.Image:
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise CohortError(f"{path} can't be read: {str(error).strip().splitlines()[-1]}") from None
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise CohortError(f"{path}: a volume of single values is needed")
-    return image
 
 
 def _sha256(path: Path) -> str:
     try:
-        return sha256(path.read_bytes()).hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise CohortError(f"{path}: {error.strerror}") from None

@@ -2,7 +2,7 @@
 
 from training.cohort.build import build_cohort, require
 from training.cohort.changes import Difference, Verification, diff, verify
-from training.cohort.description import CohortDescription, load_description, wholly_test
+from training.cohort.description import CohortDescription, load_description
 from training.cohort.leaks import Leak, leaks
 from training.cohort.manifest import load_cohort, to_gzip
 from training.cohort.members import Approval, Cohort, FileRecord, FileRole, Member, Split, Use
@@ -33,5 +33,4 @@ __all__ = [
     "require",
     "to_gzip",
     "verify",
-    "wholly_test",
 ]

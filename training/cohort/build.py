@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from hashlib import file_digest
 from pathlib import Path
 
 from imaging.errors import UsageError
+from imaging.files import sha256_of
 from training.cohort.cases import Case, Found, Refused, refuse
 from training.cohort.description import CohortDescription, DicomSeries, ImagesLabels
 from training.cohort.dicom import find_dicom
@@ -105,9 +105,7 @@ def require(cohort: Cohort, use: Use, on: date | None = None) -> None:
 
 def record_of(path: Path, role: FileRole, data: Path) -> FileRecord:
     """A file as it is now."""
-    with path.open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
-    return FileRecord(role, path.relative_to(data).as_posix(), digest, path.stat().st_size)
+    return FileRecord(role, path.relative_to(data).as_posix(), sha256_of(path), path.stat().st_size)
 
 
 def _read_all(description: CohortDescription, data: Path, tell: Progress) -> tuple[list[_Reading], list[Refusal]]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from imaging.configuration import validated
 from imaging.errors import ConfigurationError
-from training.cohort.members import Approval, Split, Use
+from training.cohort.members import Approval, Split, Use, below
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Words = Annotated[str, Field(min_length=3)]
@@ -60,10 +60,7 @@ class _Source(_Part):
     @field_validator("folder")
     @classmethod
     def _below(cls, value: str) -> str:
-        path = PurePosixPath(value)
-        if path.is_absolute() or ".." in path.parts:
-            raise ValueError("a folder below the data folder, such as hippocampus")
-        return str(path)
+        return str(PurePosixPath(below(value)))
 
 
 class ImagesLabels(_Source):
@@ -142,17 +139,6 @@ class CohortDescription(_Part):
         if not self.classes and any(isinstance(s, ImagesLabels) for s in self.sources):
             raise ValueError("classes: label images need the values that they may hold")
         return self
-
-
-def wholly_test(description: CohortDescription, source: str) -> CohortDescription:
-    """The description of a folder of its own, laid out as ``source``'s is, whose cases are all for testing.
-
-    Build it with that folder as data folder; hold it against the cohort that a model has seen with `leaks`.
-    """
-    (one,) = (s for s in description.sources if s.name == source)
-    shares = {split: float(split is Split.TEST) for split in Split}
-    splits = description.splits.model_copy(update={"shares": shares, "locked": None})
-    return description.model_copy(update={"sources": (one.model_copy(update={"folder": "."}),), "splits": splits})
 
 
 def load_description(path: Path) -> tuple[CohortDescription, dict[str, Split]]:

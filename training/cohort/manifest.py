@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -35,7 +36,7 @@ def load_cohort(path: Path) -> Cohort:
         content = path.read_bytes()
         if path.suffix == ".gz":
             content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise CohortError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     promised = path.name.split(".")[0]
     if len(promised) == 64 and sha256(content).hexdigest() != promised:

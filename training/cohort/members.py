@@ -10,8 +10,26 @@ from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 FORMAT = 1
+
+
+def below(path: str) -> str:
+    """The path, where it leads nowhere but below the folder that it is joined to; ValueError else."""
+    found = PurePosixPath(path)
+    if found.is_absolute() or ".." in found.parts or "\0" in path:
+        raise ValueError("is no path below the data folder, such as hippocampus/images/case_1.nii.gz")
+    return path
+
+
+def _single(name: str) -> str:
+    if len(PurePosixPath(below(name)).parts) != 1 or "/" in name:
+        raise ValueError("is no case's name, such as case_1")
+    return name
 
 
 class Split(StrEnum):
@@ -57,7 +75,7 @@ class FileRecord:
     """
 
     role: FileRole
-    path: str
+    path: Annotated[str, AfterValidator(below)]
     sha256: str
     bytes: int
 
@@ -82,7 +100,7 @@ class Member:
         Of the image, as `training.cohort.fingerprint` makes it.
     """
 
-    case: str
+    case: Annotated[str, AfterValidator(_single)]
     source: str
     subject: str
     split: Split
@@ -99,10 +117,6 @@ class Member:
     def person(self) -> tuple[str, str]:
         """The subject, told apart from another source's subject of the same number."""
         return self.source, self.subject
-
-    def paths(self, role: FileRole) -> tuple[str, ...]:
-        """Paths of its files of that role, below the data folder."""
-        return tuple(f.path for f in self.files if f.role is role)
 
 
 @dataclass(frozen=True)
@@ -122,7 +136,7 @@ class Source:
     name: str
     origin: str
     licence: str
-    folder: str
+    folder: Annotated[str, AfterValidator(below)]
 
 
 @dataclass(frozen=True)
@@ -211,10 +225,6 @@ class Cohort:
             raise ValueError(f"fold {number}: the cohort has folds 0 to {self.assignment.folds - 1}")
         own = self.only(*DEVELOPMENT)
         return tuple(m for m in own if m.fold != number), tuple(m for m in own if m.fold == number)
-
-    def source(self, name: str) -> Source:
-        """The source of that name."""
-        return next(s for s in self.sources if s.name == name)
 
 
 def _plain(value: object) -> str:

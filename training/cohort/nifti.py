@@ -15,12 +15,13 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
+from imaging.errors import CohortError
 from training.cohort.cases import Case, Found, files_below, in_order, patient_axes, refuse
 from training.cohort.description import ImagesLabels
 from training.cohort.members import FileRole
 from training.cohort.refusals import Refusal, RefusalKind
 
-ENDINGS = (".nii.gz", ".nii")
+_ENDINGS = (".nii.gz", ".nii")
 _SAME_PLACE_MM = 1e-3
 
 
@@ -47,13 +48,44 @@ def find_nifti(source: ImagesLabels, folder: Path, classes: Collection[int]) -> 
     return Found(in_order(cases), tuple(sorted(refusals, key=lambda r: r.cases)))
 
 
+def case_of(path: Path) -> str | None:
+    """The name of the case that a NIfTI file is of; None for any other file."""
+    ending = next((e for e in _ENDINGS if path.name.endswith(e)), None)
+    return path.name.removesuffix(ending) if ending else None
+
+
+def read_volume(path: Path) -> sitk.Image:
+    """A NIfTI file; CohortError when it can't be read, isn't whole, or is no volume of single values."""
+    try:
+        _check_whole(path)
+        image = sitk.ReadImage(str(path))
+    except OSError as error:
+        raise CohortError(f"{path} can't be read: {error.strerror or error}") from None
+    except (RuntimeError, EOFError, zlib.error, struct.error) as error:
+        raise CohortError(f"{path} can't be read: {str(error).strip().splitlines()[-1]}") from None
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        kind = f"{image.GetDimension()} axes and {image.GetNumberOfComponentsPerPixel()} values a voxel"
+        raise CohortError(f"{path} has {kind}; a volume of single values is needed")
+    return image
+
+
+def apart(image: sitk.Image, label: sitk.Image) -> str:
+    """Why an image and its label don't lie in the same place; empty when they do."""
+    if image.GetSize() != label.GetSize():
+        return f"the image has {image.GetSize()} voxels along x, y, z, its label {label.GetSize()}"
+    for what in ("Spacing", "Origin", "Direction"):
+        mine, its = (np.array(getattr(one, f"Get{what}")()) for one in (image, label))
+        if not np.allclose(mine, its, rtol=0, atol=_SAME_PLACE_MM):
+            return f"{what.lower()} is {_shown(mine)} in the image, {_shown(its)} in its label"
+    return ""
+
+
 def _by_name(folder: Path, refusals: list[Refusal]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in files_below(folder):
-        ending = next((e for e in ENDINGS if path.name.endswith(e)), None)
-        name = path.name.removesuffix(ending or "")
-        if ending is None or path.parent != folder:
-            message = f"{path} is no NIfTI file ({' or '.join(ENDINGS)}) right in {folder.name}/: take it out"
+        name = case_of(path)
+        if name is None or path.parent != folder:
+            message = f"{path} is no NIfTI file ({' or '.join(_ENDINGS)}) right in {folder.name}/: take it out"
             refusals.append(Refusal(RefusalKind.FOREIGN_FILE, message, (path.name,)))
         elif name in found:
             message = f"{path} and {found[name].name} are two files for the case {name}: leave one"
@@ -64,8 +96,12 @@ def _by_name(folder: Path, refusals: list[Refusal]) -> dict[str, Path]:
 
 
 def _pixels(case: str, image_path: Path, label_path: Path, classes: frozenset[int]) -> NDArray[Any]:
-    image, label = _read(case, image_path), _read(case, label_path)
-    _check_place(case, image, label)
+    try:
+        image, label = read_volume(image_path), read_volume(label_path)
+    except CohortError as error:
+        raise refuse(RefusalKind.UNREADABLE, str(error), case) from None
+    if objection := apart(image, label):
+        raise refuse(RefusalKind.GEOMETRY, f"{case}: {objection}", case)
     values = np.unique(sitk.GetArrayViewFromImage(label))
     strange = [f"{v:g}" for v in values.tolist() if v not in classes]
     if strange:
@@ -74,19 +110,6 @@ def _pixels(case: str, image_path: Path, label_path: Path, classes: frozenset[in
         )
         raise refuse(RefusalKind.CLASSES, message, case)
     return patient_axes(image)
-
-
-def _read(case: str, path: Path) -> sitk.Image:
-    try:
-        _check_whole(path)
-        image = sitk.ReadImage(str(path))
-    except (RuntimeError, EOFError, zlib.error, gzip.BadGzipFile, struct.error) as error:
-        last = str(error).strip().splitlines()[-1]
-        raise refuse(RefusalKind.UNREADABLE, f"{path} can't be read: {last}", case) from None
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        kind = f"{image.GetDimension()} axes and {image.GetNumberOfComponentsPerPixel()} values a voxel"
-        raise refuse(RefusalKind.UNREADABLE, f"{path} has {kind}; a volume of single values is needed", case)
-    return image
 
 
 def _check_whole(path: Path) -> None:
@@ -100,17 +123,6 @@ def _check_whole(path: Path) -> None:
     needed = int(start) + math.prod(axes[1 : axes[0] + 1]) * bits // 8
     if len(content) < needed:
         raise EOFError(f"it has {len(content):,} bytes of {needed:,}; get it again")
-
-
-def _check_place(case: str, image: sitk.Image, label: sitk.Image) -> None:
-    if image.GetSize() != label.GetSize():
-        message = f"{case}: the image has {image.GetSize()} voxels along x, y, z, its label {label.GetSize()}"
-        raise refuse(RefusalKind.GEOMETRY, message, case)
-    for what in ("Spacing", "Origin", "Direction"):
-        mine, its = (np.array(getattr(one, f"Get{what}")()) for one in (image, label))
-        if not np.allclose(mine, its, rtol=0, atol=_SAME_PLACE_MM):
-            message = f"{case}: {what.lower()} is {_shown(mine)} in the image, {_shown(its)} in its label"
-            raise refuse(RefusalKind.GEOMETRY, message, case)
 
 
 def _shown(values: NDArray[np.float64]) -> str:

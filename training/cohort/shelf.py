@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from imaging.errors import CohortError, StorageError, UsageError
+from imaging.files import replace
 from training.cohort.manifest import load_cohort
 from training.cohort.members import Cohort
 
@@ -49,9 +48,8 @@ class CohortShelf:
         path = self._root / cohort.name / f"{cohort.digest}.json"
         line = json.dumps(asdict(Built(cohort.digest, datetime.now(UTC).isoformat(timespec="seconds"), by)))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
-                _write(path, cohort.to_bytes())
+                replace(path, cohort.to_bytes())
             with (path.parent / "history.jsonl").open("a", encoding="utf-8") as history:
                 history.write(line + "\n")
         except OSError as error:
@@ -104,14 +102,3 @@ class CohortShelf:
             f"there is no cohort {reference!r} in {self._root}; known: {known}. Give a name, a digest's first "
             f"{_SHORTEST_DIGEST} characters or more, or a file, or build it with `raysight cohort build NAME`"
         )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of it or nothing, also when the machine stops meanwhile."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).chmod(0o644)
-    Path(name).rename(path)

@@ -25,10 +25,8 @@ from training.cohort import (
     Split,
     Use,
     build_cohort,
-    leaks,
     load_description,
     require,
-    wholly_test,
 )
 
 Build = Callable[..., Cohort]
@@ -52,11 +50,11 @@ class TestAWholeCohort:
         assert [m.case for m in cohort.members] == [f"case_{n:03d}" for n in range(1, 21)]
         for member in cohort.members:
             assert [f.role for f in member.files] == [FileRole.IMAGE, FileRole.LABEL]
-            assert member.paths(FileRole.IMAGE) == (f"toy/images/{member.case}.nii.gz",)
+            assert member.files[0].path == f"toy/images/{member.case}.nii.gz"
             for file in member.files:
                 content = (data / file.path).read_bytes()
                 assert (file.sha256, file.bytes) == (hashlib.sha256(content).hexdigest(), len(content))
-        assert cohort.source("toys").licence == "CC0"
+        assert cohort.sources[0].licence == "CC0"
         assert cohort.approval.by == "Dr Li" and cohort.approval.until == date(2026, 12, 31)
 
     def test_it_is_the_same_on_every_day_and_in_every_folder(
@@ -126,16 +124,6 @@ class TestAWholeCohort:
         (refusal,) = found[RefusalKind.PINNED]
         assert refusal.message == "case_001 is pinned to gate, but several sources hold a case of that name"
         assert RefusalKind.SAME_FILE in found
-
-    def test_a_folder_of_its_own_is_wholly_test(
-        self, build: Build, describe: Callable[..., CohortDescription], data: Path, today: date
-    ) -> None:
-        elsewhere = build_cohort(wholly_test(describe(), "toys"), data / "toy", on=today)
-        assert {m.side for m in elsewhere.members} == {(Split.TEST, None)} and len(elsewhere.members) == 20
-        assert elsewhere.members[0].paths(FileRole.IMAGE) == ("images/case_001.nii.gz",)
-        seen = build().only(Split.TRAIN)
-        known = {leak.tested.case for leak in leaks(seen, elsewhere.members) if leak.kind is RefusalKind.SAME_FILE}
-        assert known == {m.case for m in seen}
 
     def test_progress_is_told(self, describe: Callable[..., CohortDescription], data: Path, today: date) -> None:
         told: list[tuple[str, float]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from collections.abc import Callable
@@ -60,9 +61,31 @@ def test_what_is_no_manifest(cohort: Cohort, tmp_path: Path, change: Callable[[b
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="No such file"):
         load_cohort(tmp_path / "absent.json")
-    (tmp_path / "a.json.gz").write_bytes(b"no gzip")
-    with pytest.raises(CohortError, match=r"a\.json\.gz: "):
-        load_cohort(tmp_path / "a.json.gz")
+    whole = gzip.compress(b"a manifest " * 100)
+    for spoiled in (b"no gzip", whole[:-9], whole[:10] + b"\xff" * 20):
+        (tmp_path / "a.json.gz").write_bytes(spoiled)
+        with pytest.raises(CohortError, match=r"a\.json\.gz: "):
+            load_cohort(tmp_path / "a.json.gz")
+
+
+@pytest.mark.parametrize(
+    ("known", "altered", "words"),
+    [
+        ("toy/images/case_001.nii.gz", "../images/case_001.nii.gz", "members.0.files.0.path: .*no path below"),
+        ("toy/images/case_001.nii.gz", "/etc/passwd", "members.0.files.0.path: .*no path below"),
+        ('"case":"case_001"', '"case":"../case_001"', "members.0.case: .*no path below"),
+        ('"case":"case_001"', '"case":"a/case_001"', "members.0.case: .*no case's name"),
+        ('"folder":"toy"', '"folder":"../toy"', "sources.0.folder: .*no path below"),
+    ],
+)
+def test_a_manifest_that_leads_elsewhere_is_refused(
+    cohort: Cohort, tmp_path: Path, known: str, altered: str, words: str
+) -> None:
+    content = cohort.to_bytes()
+    assert known.encode() in content
+    (tmp_path / "a.json").write_bytes(content.replace(known.encode(), altered.encode()))
+    with pytest.raises(CohortError, match=words):
+        load_cohort(tmp_path / "a.json")
 
 
 def test_the_shelf_finds_by_name_digest_and_file(
