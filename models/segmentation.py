@@ -1,4 +1,4 @@
-"""From a network's probabilities to a label image on the volume's own grid."""
+"""From a volume to a label image on its own grid, and from a network's probabilities to one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,49 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from imaging.errors import ModelFailure
 from imaging.geometry import Geometry
-from imaging.pipeline import Prediction
-from models.spec import ModelSpec, Output, PostProcessing, Threshold
-from models.transforms import NetworkGrid, resample
+from imaging.pipeline import OpenModel, Prediction
+from models.spec import ModelSpec, Output, PostProcessing, Threshold, VolumeInput
+from models.transforms import Array, NetworkGrid, prepare, resample
 
 _ANY_NEIGHBOUR = np.ones((3, 3, 3), bool)
+
+
+def label_volume(
+    model: OpenModel,
+    spec: ModelSpec,
+    array: Array,
+    geometry: Geometry,
+    padded: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
+    """What a model says of a volume: prepared, run over in patches, restored and tidied.
+
+    Parameters
+    ----------
+    spec
+        The description as released with ``model``.
+    array, geometry, padded
+        As of `models.transforms.prepare`.
+
+    Returns
+    -------
+    ndarray
+        [slice, row, column] uint8: the spec's labels, 0 for the background.
+
+    Raises
+    ------
+    ImageError
+        The image's values can't be mapped.
+    ModelFailure
+        The model is none of volumes, or fails on this one.
+    EngineError
+        The run fails for want of something else.
+    """
+    if not isinstance(spec.input, VolumeInput):
+        raise ModelFailure(f"{spec.name} takes no volume")
+    prepared = prepare(array, geometry, spec.input, padded)
+    return segment(model.slide(prepared.image), prepared.grid, spec)
 
 
 def segment(prediction: Prediction, grid: NetworkGrid, spec: ModelSpec) -> NDArray[np.uint8]:

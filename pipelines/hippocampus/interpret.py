@@ -14,9 +14,8 @@ from imaging.images import Mask, Volume
 from imaging.pipeline import OpenModel, Pipeline, Selection
 from imaging.reading import Finding, Measurement, PipelineResult, Reading, ReadingStatus
 from imaging.reasons import Reason, ReasonKind
-from models.segmentation import segment
-from models.spec import Label, ModelSpec, VolumeInput
-from models.transforms import prepare
+from models.segmentation import label_volume
+from models.spec import Label, ModelSpec
 
 _SIDES = {"R": codes.RIGHT, "L": codes.LEFT}
 
@@ -41,9 +40,7 @@ def interpret(
     ImageError
         ANATOMY_NOT_FOUND where the model finds neither part.
     """
-    assert isinstance(spec.input, VolumeInput), "with_model checks it"
-    prepared = prepare(volume.array, volume.geometry, spec.input, volume.padded)
-    labels = segment(model.slide(prepared.image), prepared.grid, spec)
+    labels = label_volume(model, spec, volume.array, volume.geometry, volume.padded)
     by = f"{model.identity.name} {model.identity.version}"
     parts = {label: _mask(labels == label.value, volume) for label in spec.output.labels}
     found = {label: mask for label, mask in parts.items() if mask is not None}

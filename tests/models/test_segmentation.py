@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imaging.errors import ModelFailure
 from imaging.geometry import Geometry
-from imaging.pipeline import Prediction
-from models.segmentation import restore_labels, segment, tidy
+from imaging.pipeline import FakeEngine, Prediction
+from models.segmentation import label_volume, restore_labels, segment, tidy
 from models.spec import ModelSpec, PostProcessing
 from models.transforms import NetworkGrid
 
@@ -142,3 +143,20 @@ def test_segment_restores_and_tidies(described: dict[str, Any]) -> None:
     labels[2:5, 2:5, 2:5] = labels[9, 9, 9] = 1
     found = segment(Prediction(one_hot(labels), (0, 0, 0)), grid, spec)
     assert np.count_nonzero(found) == 27 and found.dtype == np.uint8
+
+
+def test_a_volume_is_labelled_by_what_is_in_it(plain: ModelSpec) -> None:
+    """The front half brighter: what the scanner padded has no part in the image's mean."""
+    array = np.zeros(UNIT.shape, np.float32)
+    array[:6] = 10
+    padded = np.zeros(UNIT.shape, bool)
+    padded[:, :3], array[:, :3] = True, -9000
+    bright = FakeEngine({"toy": lambda given: {"probabilities": one_hot((given["image"][0, 0] > 0) * 1)[None]}})
+    found = label_volume(bright.open("toy"), plain, array, UNIT, padded)
+    assert np.array_equal(found == 1, (array > 5))
+    blurred = label_volume(bright.open("toy"), plain, array, UNIT)
+    assert blurred[:, 3:].all()  # counted in, it makes all the rest bright
+    table = plain.model_dump() | {"task": "tabular", "thresholds": {}}
+    table["input"] = {"kind": "tabular", "columns": [{"name": "pulse", "unit": "/min"}]}
+    with pytest.raises(ModelFailure, match="toy takes no volume"):
+        label_volume(bright.open("toy"), ModelSpec.model_validate(table), array, UNIT)

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from imaging.errors import CohortError
 from imaging.geometry import Geometry
-from imaging.pipeline import Answer, OpenModel
-from models.segmentation import segment
-from models.spec import ModelSpec, VolumeInput
-from models.transforms import prepare
+from imaging.pipeline import OpenModel
+from models.segmentation import label_volume
+from models.spec import ModelSpec
 from training.cases import LabelledVolume
 from training.evaluation.metrics import dice, surface_distances
 from training.evaluation.report import CaseScores, Metric
@@ -44,11 +43,7 @@ class SegmentationEvaluator:
 
     def answer(self, model: OpenModel, case: LabelledVolume) -> NDArray[np.uint8]:
         """Labels [slice, row, column] on the case's grid: prepared, run and restored as when serving."""
-        rules = self.spec.input
-        assert isinstance(rules, VolumeInput)  # `evaluator_for` gives no other
-        prepared = prepare(case.array, case.geometry, rules)
-        prediction = model.slide(prepared.image, answer=Answer.PROBABILITIES)
-        return segment(prediction, prepared.grid, self.spec)
+        return label_volume(model, self.spec, case.array, case.geometry)
 
     def score(self, case: LabelledVolume, answer: NDArray[np.uint8]) -> CaseScores:
         """All metrics; CohortError when the case holds a label that the model doesn't know."""
