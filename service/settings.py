@@ -135,6 +135,25 @@ class DestinationSettings(_Model):
     pipelines: dict[str, SwitchSettings] = Field(default_factory=dict)
 
 
+class PriorSettings(_Model):
+    """Where earlier examinations are fetched that a pipeline wants and that aren't here."""
+
+    ae_title: AETitle | None = Field(None, description="the archive that is asked; none: only what was received")
+    host: str | None = None
+    port: Port | None = None
+    retrieve: Literal["get", "move"] = Field("get", description="move: it must know where our AE title listens")
+    timeout_seconds: float = Field(120, gt=0, le=3600, description="then the study is read without")
+    studies: int = Field(3, ge=1, le=20, description="at most so many are fetched for one reading")
+    images: int = Field(2000, ge=1, description="at most so many of one study")
+    megabytes: int = Field(2048, ge=1, description="at most so many of one study")
+
+    @model_validator(mode="after")
+    def _all(self) -> PriorSettings:
+        if len({value is None for value in (self.ae_title, self.host, self.port)}) > 1:
+            raise ValueError("ae_title, host and port go together")
+        return self
+
+
 class RetentionSettings(_Model):
     """When images are released from the spool. Digests, results and the log stay."""
 
@@ -188,6 +207,7 @@ class Settings(_Model):
     sources: tuple[SourceSettings, ...] = ()
     completeness: CompletenessSettings = CompletenessSettings()
     destinations: tuple[DestinationSettings, ...] = ()
+    priors: PriorSettings = PriorSettings()
     pipelines: tuple[Name, ...] = Field(("lung_nodule",), description="each has configs/pipelines/<name>.yaml")
     retention: RetentionSettings = RetentionSettings()
     worker: WorkerSettings = WorkerSettings()

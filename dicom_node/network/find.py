@@ -87,6 +87,7 @@ class StudyAnswer:
     study_date: date | None
     study_time: time | None
     modalities: frozenset[str]
+    description: str
     patient_id: str
     issuer: str
     birth_date: str
@@ -134,7 +135,7 @@ def studies_of_patient(
         "STUDY",
         PatientID=patient_id,
         StudyDate=f"{first:%Y%m%d}-{last:%Y%m%d}",
-        **dict.fromkeys(("StudyInstanceUID", "StudyTime", "ModalitiesInStudy", *patient), ""),
+        **dict.fromkeys(("StudyInstanceUID", "StudyTime", "StudyDescription", "ModalitiesInStudy", *patient), ""),
     )
     query.SpecificCharacterSet = "ISO_IR 192"
     with associate(remote, calling_ae, [build_context(StudyRootQueryRetrieveInformationModelFind)]) as assoc:
@@ -147,6 +148,7 @@ def studies_of_patient(
             study_date=da(_text(answer, "StudyDate")),
             study_time=tm(_text(answer, "StudyTime")),
             modalities=frozenset(_texts(answer, "ModalitiesInStudy")),
+            description=_text(answer, "StudyDescription"),
             patient_id=_text(answer, "PatientID"),
             issuer=_text(answer, "IssuerOfPatientID"),
             birth_date=_text(answer, "PatientBirthDate"),

@@ -135,6 +135,38 @@ def series_used(order: ResultOrder, words: Wording) -> str:
     ).strip()
 
 
+def prior_used(order: ResultOrder, words: Wording) -> list[str]:
+    """A sentence for each series of the earlier examination that was given to the analysis."""
+    prior = order.prior
+    if prior is None:
+        return []
+    return [
+        words.prior.format(
+            date=words.unknown_date if prior.study_date is None else prior.study_date.isoformat(),
+            number="?" if series.series_number is None else series.series_number,
+            description=series.description or words.no_description,
+            count=sum(max(1, len(i.frames)) for i in series.instances),
+            uid=prior.study_instance_uid,
+        )
+        for series in prior.series
+    ]
+
+
+def prior_evidence(order: ResultOrder) -> list[Dataset]:
+    """References to the images of the earlier examination; as those of another study they stand in the Pertinent
+    Other Evidence Sequence (0040,A385)."""
+    references = []
+    for series in order.prior.series if order.prior else ():
+        for instance in series.instances:
+            reference = Dataset()
+            reference.StudyInstanceUID = instance.study_instance_uid
+            reference.SeriesInstanceUID = instance.series_instance_uid
+            reference.SOPClassUID = instance.sop_class_uid
+            reference.SOPInstanceUID = instance.sop_instance_uid
+            references.append(reference)
+    return references
+
+
 def _predecessors(order: ResultOrder) -> list[Dataset] | None:
     if order.predecessor is None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from enum import StrEnum
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from imaging.errors import ResultError
 from imaging.geometry import Geometry
 from imaging.images import Mask
 from imaging.reading import Finding, Reading
+from imaging.study import SeriesInfo
 
 
 class Role(StrEnum):
@@ -63,6 +64,21 @@ class PredecessorReference:
     sop_instance_uid: str
 
 
+@dataclass(frozen=True)
+class PriorStudy:
+    """The earlier examination that was given to the analysis.
+
+    Parameters
+    ----------
+    series
+        Those of it that were given.
+    """
+
+    study_instance_uid: str
+    study_date: date | None
+    series: tuple[SeriesInfo, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class ResultOrder:
     """Everything that goes into the objects of one reading. The same order always gives the same bytes.
@@ -102,6 +118,7 @@ class ResultOrder:
     profile: ObjectProfile = field(default_factory=ObjectProfile)
     institution: str | None = None
     predecessor: PredecessorReference | None = None
+    prior: PriorStudy | None = None
 
     def sop_uid(self, role: Role) -> str:
         """SOP Instance UID of one of its objects."""

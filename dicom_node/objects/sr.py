@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 
 from dicom_node.objects.content import Evaluation, Group, Statement, algorithm, concept, outcome_group
-from dicom_node.objects.document import build_document, common_statements, series_used
+from dicom_node.objects.document import build_document, common_statements, prior_evidence, prior_used, series_used
 from dicom_node.objects.order import ResultOrder, Role, tracking_id
 from dicom_node.objects.seg import segment_numbers
 from dicom_node.objects.sources import Frame
@@ -36,6 +36,7 @@ def build_report(order: ResultOrder, segmentation: Dataset | None) -> Dataset:
     evidence = [frame.header for frame in order.frames]
     if segmentation is not None:
         evidence.append(segmentation)
+    evidence += prior_evidence(order)
     library = {finding.key_slice: order.key_frame(finding) for finding in findings}
     return build_document(
         order,
@@ -68,6 +69,7 @@ def _statements(order: ResultOrder) -> list[Statement]:
         words.research,
         said.format(count=len(reading.findings), model=reading.model.name, version=reading.model.version),
         series_used(order, words),
+        *prior_used(order, words),
     ]
     for finding in reading.findings:
         name = tracking_id(finding)

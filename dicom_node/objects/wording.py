@@ -33,6 +33,8 @@ class Wording:
     mended: str
     note: str
     replaces: str
+    prior: str
+    unknown_date: str
     whole_study: str
     image: str
     label: str
@@ -63,6 +65,8 @@ _EN = Wording(
     mended="Header mended in the copy: {note}",
     note="Note: {note}",
     replaces="Replaces the earlier report {uid}",
+    prior="Earlier examination at hand: {date}, series {number} ({description}), {count} images [{uid}]",
+    unknown_date="date unknown",
     whole_study="whole study",
     image="series {series}, image {image} (slice {slice} of {count})",
     label="{number}  {kind}: {place}",
@@ -90,6 +94,8 @@ _ZH = Wording(
     mended="副本中修正的文件头：{note}",
     note="备注：{note}",
     replaces="替代先前的报告 {uid}",
+    prior="可供对比的既往检查：{date}，序列 {number}（{description}），{count} 幅图像 [{uid}]",
+    unknown_date="日期未知",
     whole_study="整个检查",
     image="序列 {series}，图像 {image}（第 {slice} 层，共 {count} 层）",
     label="{number}  {kind}：{place}",

@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Time,
     UniqueConstraint,
 )
 from sqlalchemy.engine import Dialect
@@ -76,6 +77,7 @@ studies = Table(
     Column("evidence", JSON),  # kind, at, detail
     Column("patient_digest", KEY),  # of Patient ID and issuer, as its images say
     Column("study_date", Date),
+    Column("study_time", Time),
     Index("studies_check_at", "check_at"),
     Index("studies_patient", "patient_digest"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Engine, Row, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.assembly import Arrival, Count, Evidence, Policy, judge
+from dicom_node.assembly import Arrival, Count, Evidence, Policy, Waiting, judge
 from dicom_node.network.find import series_counts
 from dicom_node.network.peers import RemoteAE
 from imaging.errors import PeerError
@@ -29,6 +29,17 @@ TOGETHER = 4  # studies judged at once, so that a silent source doesn't hold up 
 KEEP_COUNTS = 100
 RETRY_AFTER_DEFECT = timedelta(minutes=1)
 RETRY_UNHEARD = timedelta(seconds=0.5)
+LOOK_AGAIN, LONGEST_PAUSE = timedelta(seconds=0.2), timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class _Complete:
+    """A study that is complete, as long as nothing newer came and nobody asked again: ``stamp`` tells."""
+
+    study: StudyInfo
+    evidence: Evidence
+    stamp: tuple[datetime, datetime | None]
+    looks: int = 0
 
 
 @dataclass
@@ -43,6 +54,8 @@ class Completeness:
         Since when an AE title could have sent and was not connected; None while nobody can reach us.
     counts
         What sources answered, by study; lost with the process, and asked again.
+    held
+        Complete studies that wait for an earlier examination: they aren't judged again meanwhile.
     """
 
     database: Engine
@@ -51,6 +64,7 @@ class Completeness:
     open_associations: Callable[[str], int]
     silent_since: Callable[[str], datetime | None]
     counts: dict[str, list[Count]] = field(default_factory=dict)
+    held: dict[str, _Complete] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def tick(self, pool: ThreadPoolExecutor) -> int:
@@ -76,11 +90,33 @@ class Completeness:
 
     def _judge(self, row: Row[tuple[object, ...]]) -> bool:
         uid = row.study_instance_uid
+        with self._lock:
+            held = self.held.pop(uid, None)
+        if held is None or held.stamp != (row.last_received_at, row.asked_at):
+            verdict = self._look(row)
+            if isinstance(verdict, Waiting):
+                self._wait(row, verdict.check_at, verdict.reason)
+                return False
+            held = verdict
+        if self.planner.pending(held.study, held.evidence):
+            with self._lock:
+                self.held[uid] = replace(held, looks=held.looks + 1)
+            # what is here is found at once, what is fetched takes its time
+            pause = min(LOOK_AGAIN * 2 ** min(held.looks, 10), LONGEST_PAUSE)
+            self._wait(row, datetime.now(UTC) + pause, "an earlier examination is looked for")
+            return False
+        self.planner.complete(held.study, held.evidence, due=row.check_at)
+        with self._lock:
+            self.counts.pop(uid, None)
+        return True
+
+    def _look(self, row: Row[tuple[object, ...]]) -> _Complete | Waiting:
+        """Is it complete, and what is it then?"""
+        uid = row.study_instance_uid
         silent = self.silent_since(row.source_ae)
         if silent is None and row.asked_at is None:
-            self._wait(row, datetime.now(UTC) + RETRY_UNHEARD, "the receiver starts again")
-            return False
-        study = self.planner.study(uid)
+            return Waiting("the receiver starts again", datetime.now(UTC) + RETRY_UNHEARD)
+        study = self.planner.studies.study(uid)
         chosen, readable = self._chosen(study)
         if chosen and row.asked_at is None:
             self._ask_source(row.source_ae, study, chosen)
@@ -96,13 +132,9 @@ class Completeness:
         selected = [series.series_instance_uid for series in chosen]
         policy = self._policy(row.source_ae)
         verdict = judge(arrival, selected, datetime.now(UTC), policy, readable=readable)
-        if isinstance(verdict, Evidence):
-            self.planner.complete(study, verdict, due=row.check_at)
-            with self._lock:
-                self.counts.pop(uid, None)
-            return True
-        self._wait(row, verdict.check_at, verdict.reason)
-        return False
+        if isinstance(verdict, Waiting):
+            return verdict
+        return _Complete(study, verdict, (row.last_received_at, row.asked_at))
 
     def _wait(self, row: Row[tuple[object, ...]], until: datetime, reason: str) -> None:
         """Look again later, unless something came meanwhile."""

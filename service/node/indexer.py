@@ -239,7 +239,11 @@ def _describe(connection: Connection, image: InstanceHeader) -> None:
     connection.execute(
         update(s)
         .where(s.c.study_instance_uid == instance.study_instance_uid, s.c.patient_digest.is_(None))
-        .values(patient_digest=instance.patient_digest, study_date=image.study.study_date)
+        .values(
+            patient_digest=instance.patient_digest,
+            study_date=image.study.study_date,
+            study_time=image.study.study_time,
+        )
     )
 
 

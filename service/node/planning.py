@@ -8,39 +8,30 @@ from datetime import UTC, datetime
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Engine, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.assembly import Evidence, EvidenceKind
-from dicom_node.reader.headers import InstanceHeader, from_json
-from dicom_node.reader.study import assemble_study
 from imaging.errors import EngineError
+from imaging.pipeline import Refusal
 from imaging.reasons import ReasonKind
 from imaging.study import StudyInfo
 from models.store import ModelStore
 from pipelines.released import AnyPipeline
 from service.database import tables
 from service.database.engine import reading
+from service.node.studies import Studies
+from service.priors.choose import Wish
+from service.priors.search import PriorSearch
 from service.workflows import record
 from service.workflows.journal import UNFINISHED, Journal
 from service.workflows.keys import reading_key
-from service.workflows.models import NO_MODELS, asked_with, current
+from service.workflows.models import NO_MODELS, as_asked, asked_with, current
 from service.workflows.requests import ReadingRequest, make_request
 from service.workflows.results import ResultStore
 
 log = structlog.get_logger(__name__)
 _EVIDENCE = TypeAdapter(Evidence)
-
-
-def study_headers(connection: Connection, study_instance_uid: str) -> list[InstanceHeader]:
-    """The headers of a study's instances, in order of arrival."""
-    i = tables.instances
-    rows = connection.execute(
-        select(i.c.header)
-        .where(i.c.study_instance_uid == study_instance_uid, i.c.header.is_not(None))
-        .order_by(i.c.received_at, i.c.digest)
-    )
-    return [from_json(header) for header in rows.scalars() if header is not None]
 
 
 @dataclass(frozen=True)
@@ -53,20 +44,24 @@ class Planner:
     pipelines: Mapping[str, AnyPipeline]
     version: str
     models: ModelStore = NO_MODELS
+    priors: PriorSearch | None = None
 
-    def study(self, study_instance_uid: str) -> StudyInfo:
-        """The study as the index knows it."""
-        with reading(self.database).connect() as connection:
-            return assemble_study(study_headers(connection, study_instance_uid))
+    @property
+    def studies(self) -> Studies:
+        """What the index knows."""
+        return Studies(self.database)
 
-    def released(self, study_instance_uid: str) -> frozenset[str]:
-        """Spool names of the study's instances that aren't kept any more."""
-        i = tables.instances
-        with reading(self.database).connect() as connection:
-            rows = connection.execute(
-                select(i.c.blob).where(i.c.study_instance_uid == study_instance_uid, i.c.released_at.is_not(None))
-            )
-            return frozenset(rows.scalars())
+    def pending(self, study: StudyInfo, evidence: Evidence) -> bool:
+        """Whether a study that is complete still waits for its earlier examination; begins the search for it."""
+        if self.priors is None:
+            return False
+        if (waits := self.priors.waits(study.study_instance_uid)) is not None:
+            return waits
+        drafts = [(pipeline, self._draft(study, pipeline, evidence)) for pipeline in self.pipelines.values()]
+        wishes = [wish for pipeline, draft in drafts if draft and (wish := self._wish(pipeline, draft)) is not None]
+        if wishes:
+            self.priors.begin(study, wishes)
+        return bool(wishes)
 
     def complete(self, study: StudyInfo, evidence: Evidence, *, due: datetime) -> list[ReadingRequest]:
         """Take the study as complete and ask for what is new; the requests that were made.
@@ -82,6 +77,8 @@ class Planner:
             for pipeline in self.pipelines.values()
             if (request := self._ask(study, pipeline, evidence)) is not None
         ]
+        if self.priors is not None:
+            self.priors.forget(study.study_instance_uid)
         s = tables.studies
         with self.database.begin() as connection:
             connection.execute(
@@ -98,13 +95,22 @@ class Planner:
         return asked
 
     def _ask(self, study: StudyInfo, pipeline: AnyPipeline, evidence: Evidence) -> ReadingRequest | None:
+        draft = self._draft(study, pipeline, evidence)
+        if draft is None:
+            return None
+        request = self._with_prior(study, pipeline, draft)
+        return None if request.key == request.predecessor else self._submit(request)
+
+    def _draft(self, study: StudyInfo, pipeline: AnyPipeline, evidence: Evidence) -> ReadingRequest | None:
+        """The request as it would be without an earlier examination; None when there is nothing new to be read."""
         with reading(self.database).connect() as connection:
             earlier = record.latest_key(connection, study.study_instance_uid, pipeline.name)
-        released = self.released(study.study_instance_uid)
+        released = self.studies.released(study.study_instance_uid)
         request = make_request(study, pipeline, evidence, earlier, released, models=self.models)
         with reading(self.database).connect() as connection:
             known = record.read_before(connection, study.study_instance_uid, pipeline.name, request.images)
-        if request.key == earlier or (known and evidence.kind is not EvidenceKind.ASKED):
+        asked = evidence.kind is EvidenceKind.ASKED
+        if not asked and (known or self._retrieved(request)):
             return None
         if (
             request.refusal is not None
@@ -113,7 +119,27 @@ class Planner:
         ):
             log.warning("images are gone: have the study sent again, then ask", study=study.study_instance_uid)
             return None  # what was read stands; nothing is left that a report could take patient and study from
-        return self._submit(request)
+        return request
+
+    def _retrieved(self, request: ReadingRequest) -> bool:
+        """Whether we fetched all that would be read ourselves, as an earlier examination: it starts no reading."""
+        return request.refusal is None and set(request.header_blobs) <= self.studies.retrieved(
+            request.study_instance_uid
+        )
+
+    def _wish(self, pipeline: AnyPipeline, request: ReadingRequest) -> Wish | None:
+        """Which earlier examination is wanted for a request; None when none is, or none can be read yet."""
+        rules, answer = pipeline.priors, request.answer
+        if rules is None or request.waits_for or isinstance(answer, Refusal):
+            return None
+        return Wish(as_asked(pipeline, self.models, request.model), rules, answer.series[0].modality)
+
+    def _with_prior(self, study: StudyInfo, pipeline: AnyPipeline, request: ReadingRequest) -> ReadingRequest:
+        wish = self._wish(pipeline, request)
+        if self.priors is None or wish is None:
+            return request
+        found = self.priors.take(study, wish)
+        return request.with_prior(pipeline, found.prior, found.notes)
 
     def _submit(self, request: ReadingRequest) -> ReadingRequest | None:
         """File, row, queue: a crash between them is mended by `recover`."""
@@ -150,7 +176,8 @@ class Planner:
         if pipeline is None:
             return  # switched off: it waits, visibly, until the pipeline is configured again
         request = self.results.request(row.key)
-        if reading_key(request.images, pipeline, asked_with(pipeline, request.model)) != request.key:
+        prior = request.prior.images if request.prior else ""
+        if reading_key(request.images, pipeline, asked_with(pipeline, request.model), prior) != request.key:
             self._renew(request, pipeline, "another version of the pipeline reads it instead")
             return
         if request.waits_for:
@@ -185,8 +212,10 @@ class Planner:
             self._renew(request, pipeline, "its model is there, and reads it now")
 
     def _renew(self, old: ReadingRequest, pipeline: AnyPipeline, why: str) -> None:
-        study, released = self.study(old.study_instance_uid), self.released(old.study_instance_uid)
-        self._submit(make_request(study, pipeline, old.evidence, old.predecessor, released, models=self.models))
+        study = self.studies.study(old.study_instance_uid)
+        released = self.studies.released(old.study_instance_uid)
+        new = make_request(study, pipeline, old.evidence, old.predecessor, released, models=self.models)
+        self._submit(self._with_prior(study, pipeline, new))
         r = tables.readings
         with self.database.begin() as connection:
             connection.execute(

@@ -12,13 +12,14 @@ from functools import partial
 from time import monotonic
 
 import structlog
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.blobs import LocalBlobStore
+from dicom_node.blobs import BlobStore, LocalBlobStore
 from dicom_node.network.peers import Limits
 from imaging.errors import StorageError
 from service.configuration import Configuration, Home
-from service.database.engine import connect, upgrade
+from service.database.engine import connect, reading, upgrade
 from service.delivery.confirming import apply_commitment
 from service.delivery.loop import DeliveryService
 from service.metrics import on_event
@@ -28,10 +29,15 @@ from service.node.indexer import Indexer
 from service.node.planning import Planner
 from service.node.receiver import Receiver, Task
 from service.node.retention import release_images
+from service.node.studies import Studies
+from service.priors.archive import PriorArchive
+from service.priors.look import Looker
+from service.priors.search import PriorSearch
 from service.roles import hold_role, live_versions
 from service.settings import Settings
 from service.version import application_version
 from service.workflows.journal import Journal
+from service.workflows.record import latest_key
 from service.workflows.results import ResultStore
 
 log = structlog.get_logger(__name__)
@@ -96,7 +102,10 @@ def run_node(configuration: Configuration) -> None:
         spool, results = LocalBlobStore(home.spool), LocalBlobStore(home.results)
         delivery = DeliveryService(settings, database, results, source_identity(database, spool), on_event=on_event)
         receiver = Receiver(_task(settings, home, version))
-        planner = Planner(database, ResultStore(results), journal, configuration.pipelines, version, home.models)
+        priors = _priors(settings, database, spool, receiver)
+        planner = Planner(
+            database, ResultStore(results), journal, configuration.pipelines, version, home.models, priors
+        )
         node = Node(
             indexer=Indexer(database, home.log, spool, partial(apply_commitment, on_event=on_event)),
             completeness=Completeness(database, settings, planner, receiver.open_associations, receiver.silent_since),
@@ -111,10 +120,28 @@ def run_node(configuration: Configuration) -> None:
             log.info("node ready", ae_title=settings.node.ae_title, port=port, version=version)
             node.run(stopped)
         finally:
+            priors.stop()
             receiver.stop()
             delivery.stop()
             journal.close()
             database.dispose()
+
+
+def _priors(settings: Settings, database: Engine, spool: BlobStore, receiver: Receiver) -> PriorSearch:
+    rules = settings.priors
+
+    def latest_reading(study_instance_uid: str, pipeline: str) -> str | None:
+        with reading(database).connect() as connection:
+            return latest_key(connection, study_instance_uid, pipeline)
+
+    looker = Looker(
+        studies=Studies(database),
+        path_of=spool.path,
+        latest_reading=latest_reading,
+        archive=PriorArchive.configured(rules, settings.node.ae_title, receiver.retrieve),
+        fetches=rules.studies,
+    )
+    return PriorSearch(looker, rules.timeout_seconds)
 
 
 def _task(settings: Settings, home: Home, version: str) -> Task:

@@ -15,7 +15,7 @@ from service.database import tables
 from service.database.engine import connect, upgrade
 from service.delivery.confirming import apply_commitment
 from service.node.indexer import Indexer
-from service.node.planning import study_headers
+from service.node.studies import study_headers
 from service.roles import hold_role
 from service.settings import Settings
 from service.version import application_version

@@ -2,30 +2,37 @@
 
 It writes files and the receive log, nothing else. The node starts it, tells it all that it needs, and starts it again
 when it ends; it ends with the node. On its standard output it says where it listens and then, whenever that changes,
-which AE titles have associations open; once the pipe is closed, nobody has.
+which AE titles have associations open; once the pipe is closed, nobody has. On its standard input it is told what to
+fetch from an archive, and says what came of it.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import select
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, Any, cast
 
 import structlog
 
 from dicom_node.blobs import LocalBlobStore
-from dicom_node.network.peers import Limits, Peer
+from dicom_node.network.peers import Limits, Peer, RemoteAE
+from dicom_node.network.retrieve import Wanted
 from dicom_node.network.scp import StoreSCP
 from dicom_node.spool.log import ReceiveLog
-from imaging.errors import StorageError, UsageError
+from imaging.errors import PeerError, StorageError, UsageError
+from service.node.retrieval import RetrieveAnswer, RetrieveOrder, Service, carry_out
 from service.roles import RECEIVER, Restarts, die_with_parent, hold_role
 
 log = structlog.get_logger(__name__)
@@ -34,6 +41,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.05
 FIRST_RESTART_SECONDS = 0.1
+ANSWER_SECONDS = 15.0  # the receiver keeps to the time that it is given, but for connecting and leaving
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,9 @@ class Receiver:
         self._associations: Mapping[str, int] = {}
         self._listening_since: datetime | None = None
         self._left_at: dict[str, datetime] = {}
+        self._orders: dict[int, Future[RetrieveAnswer]] = {}
+        self._number = itertools.count()
+        self._asking = threading.Lock()
         self._settled = threading.Event()
         self._stopping = threading.Event()
         # the kernel ends a receiver with the thread that started it: this one lives as long as the node
@@ -111,6 +122,44 @@ class Receiver:
         """How many associations an AE title has open; none when the receiver doesn't run."""
         return self._associations.get(calling_ae, 0)
 
+    def retrieve(self, archive: RemoteAE, service: Service, wanted: Wanted) -> int:
+        """Have series fetched into the spool, and wait for it; the number of instances that came.
+
+        Raises
+        ------
+        PeerError
+            Why they did not all come.
+        """
+        order = RetrieveOrder(next(self._number), archive, service, wanted)
+        answer = self._orders[order.number] = Future[RetrieveAnswer]()
+        try:
+            self._tell(order)
+            got = answer.result(wanted.seconds + ANSWER_SECONDS)
+        except TimeoutError:
+            raise PeerError(f"{archive} was too slow") from None
+        finally:
+            del self._orders[order.number]
+        if got.problem:
+            raise PeerError(got.problem)
+        return got.instances
+
+    def _tell(self, order: RetrieveOrder) -> None:
+        process = self._process
+        with self._asking:
+            try:
+                if process is None or process.stdin is None:
+                    raise BrokenPipeError
+                process.stdin.write(json.dumps({"retrieve": order.to_json()}).encode() + b"\n")
+                process.stdin.flush()
+            except (OSError, ValueError):  # ValueError: closed
+                raise PeerError("the receiver does not run") from None
+
+    def _give_up_orders(self) -> None:
+        """The receiver ended: whoever waits for it is told."""
+        for number, answer in list(self._orders.items()):
+            if not answer.done():
+                answer.set_result(RetrieveAnswer(number, 0, "the receiver ended"))
+
     def _keep(self) -> None:
         """Start it again whenever it ends: at once, and ever later when that happens again and again."""
         command = [sys.executable, "-m", "service.node.receiver", json.dumps(asdict(self._task))]
@@ -122,6 +171,7 @@ class Receiver:
                 if self._stopping.is_set():
                     _end_input(process)
                 self._listen(cast(IO[bytes], process.stdout))
+            self._give_up_orders()
             self._associations = {}
             self._listening_since = None
             self._settled.set()
@@ -136,6 +186,11 @@ class Receiver:
                 said: dict[str, Any] = json.loads(line)
             except ValueError:
                 continue  # it was killed in the middle of a line
+            if "retrieved" in said:
+                answered = RetrieveAnswer(**said["retrieved"])
+                if (waits := self._orders.get(answered.number)) is not None and not waits.done():
+                    waits.set_result(answered)
+                continue
             now = said.get("associations", {})
             for left in self._associations.keys() - now.keys():
                 self._left_at[left] = datetime.now(UTC)
@@ -186,9 +241,22 @@ def run(task: Task) -> int:
 
 
 def _report(scp: StoreSCP) -> None:
-    """Say which associations are open until standard input ends."""
+    """Say which associations are open, and fetch what is asked for, until standard input ends."""
     known: Mapping[str, int] = {}
-    while not select.select([sys.stdin], [], [], LOOK_SECONDS)[0]:
+    asked = b""
+    answers = SimpleQueue[RetrieveAnswer]()
+    while True:
+        if select.select([sys.stdin], [], [], LOOK_SECONDS)[0]:
+            came = os.read(sys.stdin.fileno(), 1 << 16)
+            if not came:
+                return
+            *lines, asked = (asked + came).split(b"\n")
+            for line in lines:
+                order = RetrieveOrder.from_json(json.loads(line)["retrieve"])
+                fetch = threading.Thread(target=lambda o=order: answers.put(carry_out(o, scp)), daemon=True)
+                fetch.start()
+        while not answers.empty():
+            _say(retrieved=asdict(answers.get()))
         now = scp.associations()
         if now != known:
             _say(associations=now)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, func, or_, select, update
 
 from dicom_node.blobs import BlobStore
 from service.database import tables
@@ -23,9 +23,9 @@ log = structlog.get_logger(__name__)
 def release_images(database: Engine, spool: BlobStore, spool_folder: Path, rules: RetentionSettings) -> int:
     """Delete the images of finished studies; the number of instances released.
 
-    A study is finished when it is complete, all its readings are final and every delivery of it is confirmed. It is
-    released ``days`` after its last event; below the watermark of free space at once, the oldest first, until there
-    is room.
+    A study is finished when it is complete, or was retrieved as an earlier examination, when all its readings, and
+    those of later studies that are given it, are final, and every delivery of it is confirmed. It is released
+    ``days`` after its last event; below the watermark of free space at once, the oldest first, until there is room.
     """
     released = 0
     with reading(database).connect() as connection:
@@ -42,7 +42,11 @@ def release_images(database: Engine, spool: BlobStore, spool_folder: Path, rules
 def _finished(connection: Connection) -> Iterator[tuple[str, datetime]]:
     """Finished studies that still have images, with the time of their last event, oldest first."""
     s, i, r, d = tables.studies, tables.instances, tables.readings, tables.deliveries
-    waiting = select(r.c.key).where(r.c.study_instance_uid == s.c.study_instance_uid, r.c.state.in_(OPEN))
+    of_it = or_(
+        r.c.study_instance_uid == s.c.study_instance_uid, r.c.prior_study_instance_uid == s.c.study_instance_uid
+    )
+    waiting = select(r.c.key).where(of_it, r.c.state.in_(OPEN))
+    retrieved = select(i.c.digest).where(i.c.study_instance_uid == s.c.study_instance_uid, i.c.retrieved_by != "")
     undelivered = select(d.c.id).where(d.c.study_instance_uid == s.c.study_instance_uid, d.c.state != "confirmed")
     kept = select(i.c.digest).where(i.c.study_instance_uid == s.c.study_instance_uid, i.c.released_at.is_(None))
     confirmed = (
@@ -62,7 +66,7 @@ def _finished(connection: Connection) -> Iterator[tuple[str, datetime]]:
             confirmed.label("confirmed_at"),
             back.label("back_at"),
         )
-        .where(s.c.check_at.is_(None), s.c.complete_at.is_not(None))
+        .where(s.c.check_at.is_(None), or_(s.c.complete_at.is_not(None), retrieved.exists()))
         .where(~waiting.exists(), ~undelivered.exists(), kept.exists())
     )
     found = [(uid, max(at for at in events if at)) for uid, *events in rows]

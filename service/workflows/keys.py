@@ -12,7 +12,7 @@ from imaging.study import InstanceInfo, StudyInfo
 from pipelines.released import AnyPipeline
 
 
-def reading_key(images: str, pipeline: AnyPipeline, model: ModelIdentity) -> str:
+def reading_key(images: str, pipeline: AnyPipeline, model: ModelIdentity, prior: str = "") -> str:
     """The key of a reading: sha256, hex.
 
     Parameters
@@ -23,6 +23,8 @@ def reading_key(images: str, pipeline: AnyPipeline, model: ModelIdentity) -> str
         Its name, version and resolved configuration are part of the key; backend, destinations and logging are not.
     model
         Which version reads; its digest and precision are part of the key.
+    prior
+        `images_digest` of the earlier examination that is read with them; empty where there is none.
     """
     identity = {
         "images": images,
@@ -30,7 +32,7 @@ def reading_key(images: str, pipeline: AnyPipeline, model: ModelIdentity) -> str
         "version": pipeline.version,
         "model": [model.name, model.version, model.sha256, model.precision],
         "configuration": dict(pipeline.configuration),
-    }
+    } | ({"prior": prior} if prior else {})
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -59,6 +59,7 @@ def add_request(connection: Connection, request: ReadingRequest) -> bool:
         "model_version": request.model.version,
         "images": request.images,
         "predecessor": request.predecessor,
+        "prior_study_instance_uid": request.prior.study.study_instance_uid if request.prior else None,
         "requested_at": request.requested_at,
         "state": QUEUED,
         "starts": 0,

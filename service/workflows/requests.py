@@ -18,6 +18,38 @@ from service.workflows.models import NO_MODELS, NoVersion, current
 
 
 @dataclass(frozen=True)
+class PriorReference:
+    """The earlier examination that a reading is given: where its images and its own reading are.
+
+    Parameters
+    ----------
+    study
+        Its headers, without its series.
+    selection
+        What the pipeline selects of it.
+    days
+        How long before the study that is read it was made.
+    reading
+        Key of its latest reading by the same pipeline, ended or not; None when it was never asked for.
+    """
+
+    study: StudyInfo
+    selection: Selection
+    days: float
+    reading: str | None = None
+
+    @property
+    def images(self) -> str:
+        """`images_digest` of what was selected of it."""
+        return images_digest(i for series in self.selection.series for i in series.instances)
+
+    @property
+    def made(self) -> str:
+        """When it was made, for people."""
+        return "an unknown date" if self.study.study_date is None else self.study.study_date.isoformat()
+
+
+@dataclass(frozen=True)
 class ReadingRequest:
     """What is to be read, why now, and what it follows.
 
@@ -42,6 +74,10 @@ class ReadingRequest:
         Whether the radiologist also gets an SR about what isn't this pipeline's to read (else: a state only).
     waits_for
         Why it can't be read yet: its model has no version that may read. It is asked for anew when there is one.
+    prior
+        The earlier examination that is read with it.
+    notes
+        What the report says of how it was asked for: an earlier examination that could not be had.
     """
 
     key: str
@@ -58,6 +94,8 @@ class ReadingRequest:
     predecessor: str | None = None
     report_not_ours: bool = False
     waits_for: str = ""
+    prior: PriorReference | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def refusal(self) -> Reason | None:
@@ -67,6 +105,13 @@ class ReadingRequest:
     def reports(self, reason: Reason | None) -> bool:
         """Whether a reading that ended so is written as objects."""
         return reason is None or reason.ours or self.report_not_ours
+
+    def with_prior(
+        self, pipeline: AnyPipeline, prior: PriorReference | None, notes: tuple[str, ...] = ()
+    ) -> ReadingRequest:
+        """The same with an earlier examination: another one is another reading."""
+        key = reading_key(self.images, pipeline, self.model, prior.images if prior else "")
+        return replace(self, key=key, prior=prior, notes=notes)
 
 
 def make_request(
@@ -94,10 +139,10 @@ def make_request(
         reader = current(pipeline, models)
     except NoVersion as error:
         waits_for, model = str(error), error.model
-        answer = _at_hand(pipeline.select(study), gone)
+        answer = at_hand(pipeline.select(study), gone)
     else:
         model = reader.model
-        answer = _at_hand(reader.select(study), gone)
+        answer = at_hand(reader.select(study), gone)
     covered = read_instances(study, answer)
     refusal = answer.reason if isinstance(answer, Refusal) else None
     images = images_digest(covered, refusal.kind if refusal else "")
@@ -120,7 +165,7 @@ def make_request(
     return replace(request, waits_for=waits_for) if request.reports(refusal) else request
 
 
-def _at_hand(answer: Selection | Refusal, gone: Collection[str]) -> Selection | Refusal:
+def at_hand(answer: Selection | Refusal, gone: Collection[str]) -> Selection | Refusal:
     """The answer, unless it selects images that can't be read any more."""
     if isinstance(answer, Refusal):
         return answer

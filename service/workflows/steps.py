@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from dicom_node.objects.profile import ObjectProfile
 from dicom_node.objects.sources import read_sources
-from dicom_node.objects.write import Device, PredecessorReference, ResultOrder, write_objects
+from dicom_node.objects.write import Device, PredecessorReference, PriorStudy, ResultOrder, write_objects
 from dicom_node.reader.images import load_images
 from dicom_node.reader.volume import decode_slices
 from imaging.errors import EngineError, ImageError, ModelFailure, ResultError, StorageError
-from imaging.pipeline import Engine, Refusal, Selection
+from imaging.pipeline import Engine, Prior, Refusal, Selection
 from imaging.reading import PipelineResult, Reading, ReadingStatus
 from imaging.reasons import Reason, ReasonKind
 from models.store import ModelStore
 from pipelines.released import AnyPipeline
 from service.workflows.models import NO_MODELS, as_asked, marks
-from service.workflows.requests import ReadingRequest, images_gone
+from service.workflows.requests import PriorReference, ReadingRequest, images_gone
 from service.workflows.results import ResultStore
 from service.workflows.tracking import track
 
@@ -111,7 +111,7 @@ class Reader:
     def keep(self, request: ReadingRequest, result: PipelineResult) -> Reading:
         """Give the findings their tracking UIDs and store; returns what stands."""
         said = marks(self.models, request.model)
-        noted = replace(result.reading, notes=(*said, *result.reading.notes))
+        noted = replace(result.reading, notes=(*said, *request.notes, *result.reading.notes))
         tracked = track(noted, request.key, self._earlier(request))
         self.results.put_result(request.key, PipelineResult(tracked, result.masks))
         return self.results.reading(request.key)
@@ -125,14 +125,44 @@ class Reader:
         reader = as_asked(pipeline, self.models, request.model)
         with watch.stage("volume"):
             images = load_images(request.answer.series, self.path_of, stage=watch.stage)
+        prior, notes = None, tuple[str, ...]()
+        if request.prior is not None:
+            try:
+                with watch.stage("prior"):
+                    prior = self._prior(request.prior, watch)
+            except ImageError as error:
+                notes = (f"The earlier examination of {request.prior.made} could not be read: {error}",)
         with watch.stage("read"):
-            return reader.read(images, request.answer, self.engine)
+            result = reader.read(images, request.answer, self.engine, prior)
+        given = prior.study.study_instance_uid if prior else None
+        told = replace(result.reading, prior_study_instance_uid=given, notes=(*notes, *result.reading.notes))
+        return PipelineResult(told, result.masks)
+
+    def _prior(self, reference: PriorReference, watch: Stopwatch) -> Prior:
+        """The earlier examination with its images and, where it was read, its reading; ImageError without images."""
+        series = reference.selection.series
+        blobs = [instance.blob for one in series for instance in one.instances]
+        if lost := sum(not self._is_here(blob) for blob in blobs):
+            raise ImageError(images_gone(lost, len(blobs)))
+        done = (key for key in self._chain(reference.reading) if self.results.has_result(key))
+        results = (self.results.result(key) for key in done)
+        return Prior(
+            study=replace(reference.study, series=series),
+            selection=reference.selection,
+            images=tuple(load_images(series, self.path_of, stage=watch.stage)),
+            days=reference.days,
+            result=next((r for r in results if r.reading.status is ReadingStatus.READ), None),
+        )
 
     def _before(self, request: ReadingRequest) -> Iterator[str]:
         """Keys of the study's earlier readings by this pipeline, the latest first."""
-        while request.predecessor is not None:
-            yield request.predecessor
-            request = self.results.request(request.predecessor)
+        yield from self._chain(request.predecessor)
+
+    def _chain(self, key: str | None) -> Iterator[str]:
+        """A reading's key and those of the readings that it follows."""
+        while key is not None:
+            yield key
+            key = self.results.request(key).predecessor
 
     def _is_here(self, blob: str) -> bool:
         """Whether an image's file is still in the spool: nobody but retention should remove one, but a disk may."""
@@ -178,6 +208,7 @@ class Reader:
             time_zone=self.time_zone,
             device=self.device,
             predecessor=self._predecessor(request, profile),
+            prior=_prior_study(request, result.reading),
         )
 
     def _key_slices(self, request: ReadingRequest, reading: Reading) -> Mapping[int, NDArray[np.float32]]:
@@ -205,6 +236,14 @@ class Reader:
 
 def _failed(request: ReadingRequest, pipeline: AnyPipeline, message: str) -> PipelineResult:
     return unread(request, pipeline, ReadingStatus.FAILED, Reason(ReasonKind.SOFTWARE_FAILURE, message))
+
+
+def _prior_study(request: ReadingRequest, reading: Reading) -> PriorStudy | None:
+    """The earlier examination that the pipeline was really given."""
+    prior = request.prior
+    if prior is None or reading.prior_study_instance_uid is None:
+        return None
+    return PriorStudy(reading.prior_study_instance_uid, prior.study.study_date, prior.selection.series)
 
 
 def unread(request: ReadingRequest, pipeline: AnyPipeline, status: ReadingStatus, reason: Reason) -> PipelineResult:
