@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from service.cli.app import app
-from service.cli.context import Json, data_folder, places
+from service.cli.context import Json, configuration_file, data_folder, places
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from models.store import ReleasedModel
     from training.cases import CaseFiles
     from training.cohort import Cohort
-    from training.evaluation.evaluate import Data, Pictures
+    from training.evaluation.evaluate import Pictures
     from training.evaluation.report import Report
     from training.places import Places
 
@@ -107,28 +109,35 @@ def _version(
 ) -> Report:
     from inference.engine import OnnxEngine
     from service.cli.text import progress
-    from training.evaluation.evaluate import evaluate, files_digest
+    from training.cohort import Split
+    from training.evaluation.evaluate import cases_of, evaluate, files_digest
+    from training.evaluation.folder import cohort_of, folder_cases
     from training.evaluation.kept import evaluation_folder, prior_of
 
-    # a folder needs no cohort; with the cohort's data a baseline that doesn't lie beside the version can be made
-    cohort = _cohort(where, released) if folder is None or cohort_data else None
-    data = _cohort_data(cohort_data) if cohort else None
     with progress() as tell:
         tell("reading the list of cases", 0.0)
-        kind, cases = _cases(cohort, data, folder, split)
-        prior = prior_of(released, cohort, data)
-        return evaluate(
-            released,
-            OnnxEngine(where.all_versions),
-            cases,
-            data=kind,
-            cohort=cohort.digest if cohort and folder is None else None,
-            prior=prior,
-            pictures=_pictures(
-                pictures, evaluation_folder(where, released.name, released.version, kind, files_digest(cases))
-            ),
-            tell=tell,
-        )
+        if folder is None:
+            cohort, files = cohort_of(where, released), _cohort_data(cohort_data)
+            cases, prior = cases_of(cohort, Split(split), files), prior_of(released, cohort, files)
+            about: dict[str, Any] = {"data": split, "cohort": cohort.digest, "prior": prior}
+        else:
+            cases = folder_cases(folder.expanduser(), gates(where, [released]))
+            about = {"data": "folder", **_known_of(where, released, cases, cohort_data)}
+        failed = evaluation_folder(where, released.name, released.version, about["data"], files_digest(cases))
+        engine = OnnxEngine(where.all_versions)
+        return evaluate(released, engine, cases, **about, pictures=_pictures(pictures, failed), tell=tell)
+
+
+def _known_of(
+    where: Places, released: ReleasedModel, cases: Sequence[CaseFiles], cohort_data: Path | None
+) -> dict[str, Any]:
+    """How many of a folder's cases training saw; and the baseline, made where only the cohort's data give one."""
+    from training.evaluation.folder import cohort_of, seen_in_training
+    from training.evaluation.kept import prior_of
+
+    cohort = _cohort_if_here(where, released) if cohort_data is None else cohort_of(where, released)
+    seen = seen_in_training(cases, cohort) if cohort else None
+    return {"seen": seen, "prior": prior_of(released, cohort, cohort_data and _cohort_data(cohort_data))}
 
 
 def _folds(where: Places, name: str, cohort_data: Path | None, pictures: Path | None) -> Report:
@@ -144,38 +153,29 @@ def _folds(where: Places, name: str, cohort_data: Path | None, pictures: Path | 
         return evaluate_cv(folds, data, pictures=_pictures(pictures, failed), tell=tell)
 
 
-def _cases(
-    cohort: Cohort | None, data: Path | None, folder: Path | None, split: Side
-) -> tuple[Data, tuple[CaseFiles, ...]]:
-    from training.cases import of_folder
-    from training.cohort import Split
-    from training.evaluation.evaluate import cases_of
-
-    if folder is not None or cohort is None or data is None:
-        return "folder", of_folder((folder or Path()).expanduser())
-    return split, cases_of(cohort, Split(split), data)
-
-
-def _cohort(where: Places, released: ReleasedModel) -> Cohort:
-    """What the version's run saw: from its run's folder, else from the manifests."""
+def gates(where: Places, versions: Sequence[ReleasedModel]) -> list[Cohort]:
+    """The cohorts whose gate cases nobody may look at by the way: the gate's own, and those of the versions."""
     from imaging.errors import UsageError
     from training.cohort import CohortShelf
-    from training.runs.folder import RunFolder
+    from training.gate.rules import load_rules
 
-    run, cohort = (released.provenance.lineage.get(key) or {} for key in ("run", "cohort"))
-    if not isinstance(cohort, dict) or "digest" not in cohort:
-        raise UsageError(f"{released.name} {released.version} names no cohort: evaluate it with --data DIR")
-    folder = RunFolder(where.runs / str(run.get("run")))
-    if (folder.path / "cohort.json.gz").is_file():
-        return folder.cohort
+    found = [_cohort_if_here(where, version) for version in versions]
     try:
-        return CohortShelf(where.cohorts).load(cohort["digest"])
+        rules = load_rules(configuration_file("gates", versions[0].name))
+        found.append(CohortShelf(where.cohorts).latest(rules.cohort))
     except UsageError:
-        name, digest = cohort.get("name"), cohort["digest"][:12]
-        raise UsageError(
-            f"cohort {name} {digest}, which {released.name} {released.version} was trained on, isn't in "
-            f"{where.cohorts}: `raysight cohort build {name}`, or evaluate with --data DIR"
-        ) from None
+        pass  # a model without a gate
+    return [cohort for cohort in found if cohort]
+
+
+def _cohort_if_here(where: Places, released: ReleasedModel) -> Cohort | None:
+    from imaging.errors import UsageError
+    from training.evaluation.folder import cohort_of
+
+    try:
+        return cohort_of(where, released)
+    except UsageError:
+        return None
 
 
 def _cohort_data(given: Path | None) -> Path:
@@ -195,6 +195,14 @@ def _pictures(given: Path | None, failed: Path) -> Pictures:
     return Pictures(given.expanduser(), every=True) if given else Pictures(failed)
 
 
+def _seen(report: Report) -> str:
+    if report.data != "folder":
+        return ""
+    return (
+        "not known: its cohort isn't here" if report.seen is None else f"{report.seen} of {len(report.cases)} cases"
+    )
+
+
 def _show(report: Report, shown: Path) -> None:
     from service.cli.text import console, facts, plain_table, plural
     from training.evaluation.card import in_words, words_of
@@ -208,6 +216,7 @@ def _show(report: Report, shown: Path) -> None:
                 "sha256": report.sha256 or "",
                 "Cases": f"{len(report.cases)} of {subjects}: {words_of(report)}",
                 "Cohort": report.cohort or "",
+                "Seen in training": _seen(report),
                 "Computed": f"{report.provider}, {report.seconds_per_case:.2f} s a case",
             }
         )

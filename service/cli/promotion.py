@@ -11,6 +11,7 @@ from service.cli.app import SAID_NO, app
 from service.cli.book import writable_book
 from service.cli.cohort import Data
 from service.cli.context import Json, Who, configuration_file, data_folder, places, who
+from service.cli.evaluate import gates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,16 +48,16 @@ def compare(
     from inference.engine import OnnxEngine
     from models.store import ModelStore
     from service.cli.text import print_json, progress
-    from training.cases import of_folder
     from training.cohort import Split
     from training.evaluation.evaluate import cases_of, evaluate
+    from training.evaluation.folder import folder_cases
     from training.gate.compare import compare as side_by_side
     from training.gate.gate import find_version, gate_cohort
 
     where = places()
     versions = [find_version(where, name, version) for version in (a, b)]
     if data is not None:
-        cohort, cases = None, of_folder(data.expanduser())
+        cohort, cases = None, folder_cases(data.expanduser(), gates(where, versions))
     else:
         frozen = gate_cohort(where, _rules(name)[0])
         cohort = frozen.digest

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from imaging.errors import EngineError, ImageError
 from imaging.pipeline import OpenModel
@@ -19,21 +19,15 @@ from training.cases import CaseFiles, LabelledVolume, of_members
 from training.cohort import Cohort, Split, Use, require
 from training.cohort.members import natural
 from training.evaluation.baseline import PositionPrior
-from training.evaluation.bootstrap import figures
+from training.evaluation.bootstrap import RESAMPLES, figures
 from training.evaluation.evaluator import Evaluator, evaluator_for
 from training.evaluation.pictures import draw_case
 from training.evaluation.report import Baseline, CaseScores, Metric, Report, Subgroup
-from training.evaluation.settings import EvaluationSettings
 
+CONFIDENCE = 0.95
 Data = Literal["test", "gate", "validation", "cv", "folder"]
 Tell = Callable[[str, float], None]
 """Told what is being done, and which share (0..1) of the whole is done."""
-
-
-class ReportSink(Protocol):
-    """Where reports are also kept, such as MLflow."""
-
-    def report(self, report: Report) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -66,8 +60,9 @@ def evaluate(
     *,
     data: Data,
     cohort: str | None = None,
+    seen: int | None = None,
     prior: PositionPrior | None = None,
-    settings: EvaluationSettings | None = None,
+    resamples: int = RESAMPLES,
     pictures: Pictures | None = None,
     tell: Tell | None = None,
 ) -> Report:
@@ -83,8 +78,12 @@ def evaluate(
         What the cases are.
     cohort
         Digest of the cohort they are of; None for a folder.
+    seen
+        Of a folder: how many of them the version's run saw, as far as that is known.
     prior
         The baseline; without it the report has none, and no groups by size.
+    resamples
+        Of the bootstrap.
 
     Raises
     ------
@@ -95,23 +94,23 @@ def evaluate(
     UsageError
         The model's task can't be evaluated.
     """
-    chosen = settings or EvaluationSettings()
     opened = engine.open(model.name, model.version)
     if opened.identity != model.identity:
         raise EngineError(f"{model.name} {model.version} was replaced since it was chosen; evaluate it again")
-    evaluator = evaluator_for(model.spec, chosen)
+    evaluator = evaluator_for(model.spec)
     scored = score_cases(opened, evaluator, model.spec, cases, prior=prior, pictures=pictures, tell=tell)
     run = model.provenance.lineage.get("run")
     return make_report(
         scored,
         evaluator.metrics,
-        chosen,
+        resamples,
         model=model.name,
         version=model.version,
         sha256=model.sha256,
         run=run.get("run") if isinstance(run, dict) else None,
         data=data,
         cohort=cohort,
+        seen=seen,
         files=files_digest(cases),
         baseline_name=prior.words if prior else "",
         provider=opened.session.provider,
@@ -163,7 +162,7 @@ def score_cases(
 def make_report(
     scored: Scored,
     metrics: Sequence[Metric],
-    settings: EvaluationSettings,
+    resamples: int,
     *,
     baseline_name: str,
     **known: Any,
@@ -172,13 +171,13 @@ def make_report(
     names = [metric.name for metric in metrics]
 
     def sums(cases: Sequence[CaseScores]) -> Any:
-        return figures(cases, names, confidence=settings.confidence, resamples=settings.resamples, seed=settings.seed)
+        return figures(cases, names, confidence=CONFIDENCE, resamples=resamples)
 
     baseline = Baseline(name=baseline_name, cases=scored.baseline, figures=sums(scored.baseline))
     return Report(
         **known,
-        confidence=settings.confidence,
-        resamples=settings.resamples,
+        confidence=CONFIDENCE,
+        resamples=resamples,
         metrics=tuple(metrics),
         cases=scored.model,
         figures=sums(scored.model),

@@ -9,7 +9,6 @@ from imaging.pipeline import OpenModel
 from models.spec import ModelSpec
 from training.cases import LabelledVolume
 from training.evaluation.report import CaseScores, Metric
-from training.evaluation.settings import EvaluationSettings
 
 Answer = Any
 """What a task's model says about a case; a segmentation's is a label image on the case's grid."""
@@ -32,10 +31,10 @@ class Evaluator(Protocol):
         ...
 
 
-def evaluator_for(spec: ModelSpec, settings: EvaluationSettings) -> Evaluator:
+def evaluator_for(spec: ModelSpec) -> Evaluator:
     """The evaluator of a model's task; UsageError where there is none."""
     from training.evaluation.segmentation import SegmentationEvaluator  # noqa: PLC0415  it implements the above
 
     if spec.task == "segmentation" and spec.input.kind == "volume":
-        return SegmentationEvaluator(spec, settings)
+        return SegmentationEvaluator(spec)
     raise UsageError(f"{spec.name}: a {spec.task} on {spec.input.kind} input can't be evaluated yet")

@@ -18,10 +18,10 @@ from models.store import ModelStore
 from training.cases import CaseFiles, of_members
 from training.cohort import Cohort, Use, require
 from training.evaluation.baseline import prior_baseline
+from training.evaluation.bootstrap import RESAMPLES
 from training.evaluation.evaluate import Pictures, Scored, Tell, files_digest, make_report, score_cases
 from training.evaluation.evaluator import evaluator_for
 from training.evaluation.report import Report
-from training.evaluation.settings import EvaluationSettings
 from training.places import Places
 from training.runs.folder import RunFolder, all_runs
 from training.runs.record import RunRecord
@@ -77,7 +77,7 @@ def evaluate_cv(
     data: Path,
     *,
     options: EngineOptions | None = None,
-    settings: EvaluationSettings | None = None,
+    resamples: int = RESAMPLES,
     pictures: Pictures | None = None,
     tell: Tell | None = None,
 ) -> Report:
@@ -98,8 +98,8 @@ def evaluate_cv(
         A run's ONNX file isn't the one that was exported.
     """
     require(folds.cohort, Use.EVALUATE)
-    spec, chosen = folds.runs[0][1].spec, settings or EvaluationSettings()
-    evaluator = evaluator_for(spec, chosen)
+    spec = folds.runs[0][1].spec
+    evaluator = evaluator_for(spec)
     everyone = folds.cases(data)
     edges = prior_baseline([case for cases in everyone for case in cases], spec).size_edges_mm3
     scored, provider = [], ""
@@ -119,7 +119,7 @@ def evaluate_cv(
     return make_report(
         _pooled(scored),
         evaluator.metrics,
-        chosen,
+        resamples,
         model=spec.name,
         version=None,
         sha256=None,

@@ -71,6 +71,9 @@ class Report(_Part):
     run: str | None
     data: Literal["test", "gate", "validation", "cv", "folder"]
     cohort: Digest | None = Field(description="Digest of the cohort; null for a folder.")
+    seen: int | None = Field(
+        None, description="Of a folder: so many of its cases the version's run saw; null when its cohort isn't here."
+    )
     files: Digest = Field(description="Over the sha256 of every file that was read, in order of case.")
     confidence: float = Field(0.95, description="Of the intervals.")
     resamples: int

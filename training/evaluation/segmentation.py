@@ -15,7 +15,11 @@ from models.spec import ModelSpec
 from training.cases import LabelledVolume
 from training.evaluation.metrics import dice, surface_distances
 from training.evaluation.report import CaseScores, Metric
-from training.evaluation.settings import EvaluationSettings
+
+NSD_TOLERANCE_MM = 1.0
+"""Surfaces no further apart than this agree."""
+FAILED_BELOW = 0.5
+"""A case with a label of lower Dice has failed."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +27,16 @@ class SegmentationEvaluator:
     """Implements `training.evaluation.evaluator.Evaluator`.
 
     A label that is neither there nor found has Dice 1 and no distances. One that is there or found only has Dice 0
-    and no distances, and the case failed; so did a case with a Dice below `EvaluationSettings.failed_below_dice`.
+    and no distances, and the case failed; so did a case with a Dice below `FAILED_BELOW`.
     """
 
     spec: ModelSpec
-    settings: EvaluationSettings
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """By label: dice_NAME, hd95_NAME (mm), nsd_NAME; and dice_mean, the mean of a case's labels."""
         names = [label.name for label in self.spec.output.labels]
-        tolerance = f"{self.settings.nsd_tolerance_mm:g} mm"
+        tolerance = f"{NSD_TOLERANCE_MM:g} mm"
         return (
             Metric(name="dice_mean", title="Dice, mean of the labels"),
             *(Metric(name=f"dice_{n}", title=f"Dice, {n}") for n in names),
@@ -58,10 +61,10 @@ class SegmentationEvaluator:
             overlap = scores[f"dice_{label.name}"] = dice(truth, found)
             distances = surface_distances(truth, found, case.geometry.spacing)
             scores[f"hd95_{label.name}"] = distances.hausdorff(95)
-            scores[f"nsd_{label.name}"] = distances.within(self.settings.nsd_tolerance_mm)
+            scores[f"nsd_{label.name}"] = distances.within(NSD_TOLERANCE_MM)
             if not truth.any():
                 undefined += [f"hd95_{label.name}", f"nsd_{label.name}"]
-            faults += _faults(label.name, truth.any(), found.any(), overlap, self.settings.failed_below_dice)
+            faults += _faults(label.name, truth.any(), found.any(), overlap)
         scores["dice_mean"] = float(np.mean([scores[f"dice_{label.name}"] for label in labels]))
         ordered = {metric.name: scores[metric.name] for metric in self.metrics}
         return CaseScores(
@@ -81,9 +84,9 @@ def spacing_group(geometry: Geometry) -> str:
     return next((name for edge, name in edges if longest <= edge + 1e-3), "above 2.5 mm")
 
 
-def _faults(name: str, there: bool, found: bool, overlap: float, least: float) -> list[str]:
+def _faults(name: str, there: bool, found: bool, overlap: float) -> list[str]:
     if there and not found:
         return [f"{name} not found"]
     if found and not there:
         return [f"{name} found where there is none"]
-    return [f"Dice of {name} {overlap:.2f}"] if overlap < least else []
+    return [f"Dice of {name} {overlap:.2f}"] if overlap < FAILED_BELOW else []

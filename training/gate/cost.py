@@ -23,7 +23,6 @@ from inference.engine import OnnxEngine
 from models.store import ModelStore, ReleasedModel
 from training.cases import CaseFiles
 from training.evaluation.evaluator import evaluator_for
-from training.evaluation.settings import EvaluationSettings
 from training.gate.decision import Check
 from training.gate.rules import GateRules
 
@@ -139,7 +138,7 @@ def _measure(request: _Request) -> Cost:
     cases = [files.load() for files in request.cases]
     before = _megabytes("VmRSS")
     model = OnnxEngine(ModelStore((Path(request.folder),))).open(request.name, request.version)
-    evaluator = evaluator_for(model.spec, EvaluationSettings())
+    evaluator = evaluator_for(model.spec)
     seconds = []
     for case in cases:
         for _ in range(2):  # the first time warms up

@@ -19,7 +19,6 @@ from training.cohort import Cohort, CohortShelf, Split
 from training.evaluation.evaluate import Tell, cases_of, evaluate, files_digest
 from training.evaluation.kept import EVALUATION, prior_of
 from training.evaluation.report import Report
-from training.evaluation.settings import EvaluationSettings
 from training.gate.cost import CandidateError, Cost, compare_costs, cost_checks
 from training.gate.decision import LOOK, Check, Decision, DecisionBook
 from training.gate.evidence import gather
@@ -157,7 +156,7 @@ class Gate:
             data="gate",
             cohort=cohort.digest,
             prior=prior_of(version),
-            settings=EvaluationSettings(resamples=self.rules.resamples),
+            resamples=self.rules.resamples,
             tell=tell,
         )
 

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imaging.configuration import validated
 from models.spec import Name
-from training.cohort import Split
 
 Metric = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -57,10 +56,7 @@ class SubgroupRule(_Part):
 class GateRules(_Part):
     """Everything that a gate's file may say."""
 
-    cohort: Name = Field(description="Name of the cohort whose split is the gate's; the one built last counts.")
-    split: Literal[Split.GATE] = Field(
-        Split.GATE, description="Of its own: never the card's test split, never one that a run sees."
-    )
+    cohort: Name = Field(description="Name of the cohort whose gate split is meant; the one built last counts.")
     primary: Primary = Field(description="The one metric that decides.")
     floors: Mapping[Metric, Floor] = Field({}, description="By metric.")
     alpha: float = Field(0.025, gt=0, lt=0.5, description="One-sided, at the first look; look k gets alpha / k.")

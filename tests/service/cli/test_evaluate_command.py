@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from tests.inference.toys import spread, toy_spec
-from training.cohort import CohortDescription, CohortShelf, build_cohort
+from training.cohort import CohortDescription, CohortShelf, Split, build_cohort
 from training.places import Places
 from training.runs.candidate import publish_candidate
 from training.runs.folder import new_folder
@@ -128,6 +129,40 @@ def test_any_folder_with_the_champion_and_pictures(raysight: Run, places: Places
     report = json.loads(raysight(*arguments, "--cohort-data", str(tmp_path / "data"), "--json").stdout)
     assert report["data"] == "folder" and len(report["baseline"]["cases"]) == 2
     assert not (places.candidates / "toy" / "1" / "evaluation.json").exists()
+
+
+def copies(places: Places, tmp_path: Path, *splits: Split) -> Path:
+    """The cases of these splits in a folder, under other names."""
+    cohort = CohortShelf(places.cohorts).load("toy")
+    for number, member in enumerate(cohort.only(*splits)):
+        for part, file in zip(("images", "labels"), member.files, strict=True):
+            (tmp_path / "brought" / part).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(tmp_path / "data" / file.path, tmp_path / "brought" / part / f"a_{number}.nii.gz")
+    return tmp_path / "brought"
+
+
+def test_the_gates_cases_are_not_looked_at_by_way_of_a_folder(raysight: Run, places: Places, tmp_path: Path) -> None:
+    brought = copies(places, tmp_path, Split.TEST, Split.GATE)
+    members = CohortShelf(places.cohorts).load("toy").only(Split.TEST, Split.GATE)
+    gate = [f"a_{number}" for number, member in enumerate(members) if member.split is Split.GATE]
+    result = raysight("evaluate", "toy", "--version", "1", "--data", str(brought))
+    assert (result.exit_code, result.stdout) == (2, "")
+    words = f"{', '.join(gate[:3])} and {len(gate) - 3} more are cases of the gate (cohort toy)"
+    assert len(gate) > 3 and words in result.stderr
+    assert not (places.home / "evaluations").exists()
+
+
+def test_it_is_told_how_many_cases_training_saw(raysight: Run, places: Places, tmp_path: Path) -> None:
+    brought = copies(places, tmp_path, Split.TEST, Split.VALIDATION)
+    write(brought, 91)
+    validation = len(CohortShelf(places.cohorts).load("toy").only(Split.VALIDATION))
+    arguments = ("evaluate", "toy", "--version", "1", "--data", str(brought))
+    report = json.loads(raysight(*arguments, "--json").stdout)
+    assert report["seen"] == validation > 0
+    assert f"{validation} of {len(report['cases'])} cases" in raysight(*arguments).stdout
+    for what in (places.cohorts, places.runs):
+        shutil.rmtree(what)
+    assert "not known: its cohort isn't here" in raysight(*arguments).stdout
 
 
 def test_folds(raysight: Run, places: Places, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from models.store import ReleasedModel
 from service.database import tables
 from service.database.engine import connect, upgrade
 from tests.training.gate.house import RULES, House, MemoryBook, make_house, threshold
+from training.cohort import Split
 from training.gate.promotion import promote
 
 Run = Callable[..., Any]
@@ -161,6 +162,16 @@ def test_promote_compare_roll_back_and_the_history_of_it(house: House, raysight:
     assert {kind for kind, _ in flat(tree)} == {"version", "run", "cohort", "approval", "evaluation", "decision"}
     assert ("cohort", house.cohort.digest) in flat(tree) and ("approval", "Dr Li") in flat(tree)
     assert not (house.places.home / "raysight.db").exists()
+
+
+def test_compare_never_looks_at_the_gates_cases(line: House, house: House, raysight: Run, tmp_path: Path) -> None:
+    member = house.cohort.only(Split.GATE)[0]
+    for part, file in zip(("images", "labels"), member.files, strict=True):
+        (tmp_path / "brought" / part).mkdir(parents=True)
+        shutil.copyfile(line.data / file.path, tmp_path / "brought" / part / "mine.nii.gz")
+    result = raysight("compare", "toy", "2", "1", "--data", str(tmp_path / "brought"))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "mine are cases of the gate (cohort toy): only `raysight promote` looks at them" in result.stderr
 
 
 def test_an_override_is_marked_and_needs_a_reason(champion: ReleasedModel, house: House, raysight: Run) -> None:

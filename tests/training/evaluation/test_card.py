@@ -31,7 +31,6 @@ from training.evaluation.kept import (
     prior_of,
 )
 from training.evaluation.report import Baseline, CaseScores, Figure, Metric, Report, Subgroup
-from training.evaluation.settings import EvaluationSettings
 from training.places import Places
 
 DICE = Metric(name="dice_front", title="Dice, front")
@@ -153,7 +152,7 @@ def test_what_is_kept_beside_a_version(
         cases,
         data="test",
         prior=prior_of(released),
-        settings=EvaluationSettings(resamples=200),
+        resamples=200,
     )
     assert found.baseline is not None
     model = places.home / "models" / "toy"
@@ -184,15 +183,14 @@ def test_what_a_release_rests_on_is_written_once(
     released = publish(home, made.content(), made.provenance)
     (places.home / "models" / "toy" / CARD).write_text(card(), encoding="utf-8")
     engine = OnnxEngine(places.all_versions, EngineOptions(threads=1))
-    settings = EvaluationSettings(resamples=200)
-    first = evaluate(released, engine, cases, data="test", settings=settings)
+    first = evaluate(released, engine, cases, data="test", resamples=200)
     path = released.path.with_name(EVALUATION)
     assert keep_evaluation(places, released, first) == Kept((path, path.with_name(CARD)))
     before = path.read_bytes(), card_of(released)
 
-    again = evaluate(released, engine, cases, data="test", settings=settings)
+    again = evaluate(released, engine, cases, data="test", resamples=200)
     assert keep_evaluation(places, released, again).written == ()  # so the folder may be read-only
-    other = evaluate(released, engine, of_folder(write(2)), data="test", settings=settings)
+    other = evaluate(released, engine, of_folder(write(2)), data="test", resamples=200)
     kept = keep_evaluation(places, released, other)
     assert "stays as it is" in kept.note and kept.written[0].is_relative_to(places.home / "evaluations")
     assert (path.read_bytes(), card_of(released)) == before

@@ -20,10 +20,9 @@ from training.evaluation.baseline import prior_baseline
 from training.evaluation.evaluate import Pictures, evaluate, files_digest
 from training.evaluation.evaluator import evaluator_for
 from training.evaluation.report import Report
-from training.evaluation.settings import EvaluationSettings
 from training.places import Places
 
-FEW = EvaluationSettings(resamples=200)
+FEW = 200
 Write = Callable[..., Path]
 Candidate = Callable[..., ReleasedModel]
 
@@ -48,7 +47,7 @@ def test_a_report(write: Write, candidate: Candidate, places: Places, tmp_path: 
         cases,
         data="folder",
         prior=prior_baseline(cases[:3], SPEC),
-        settings=FEW,
+        resamples=FEW,
         pictures=Pictures(tmp_path / "pictures"),
         tell=lambda what, share: told.append((what, share)),
     )
@@ -76,7 +75,7 @@ def test_every_case_may_have_its_picture(write: Write, candidate: Candidate, pla
         engine(places),
         of_folder(folder),
         data="folder",
-        settings=FEW,
+        resamples=FEW,
         pictures=Pictures(tmp_path / "all", every=True),
     )
     assert sorted(p.name for p in (tmp_path / "all").iterdir()) == ["case_1.png", "case_2.png"]
@@ -89,7 +88,7 @@ def test_subgroups_by_size_in_their_order(write: Write, candidate: Candidate, pl
         folder = write(number, truth=nothing_else, radius=2 + number / 3)
     cases = of_folder(folder)
     prior = prior_baseline(cases, SPEC)
-    report = evaluate(candidate(), engine(places), cases, data="folder", prior=prior, settings=FEW)
+    report = evaluate(candidate(), engine(places), cases, data="folder", prior=prior, resamples=FEW)
     low, high = (f"{edge:.0f}" for edge in prior.size_edges_mm3)
     assert [(s.criterion, s.group, s.subjects) for s in report.subgroups] == [
         ("size", f"up to {low} mm³", 2),
@@ -111,7 +110,7 @@ def test_an_image_that_can_not_be_read_is_a_failure_not_an_end(
     path = folder / "images" / "case_2.nii.gz"
     sitk.WriteImage(sitk.GetImageFromArray(np.full(PATCH, 7, np.float32)), str(path))
     cases = of_folder(folder)
-    report = evaluate(candidate(), engine(places), cases, data="folder", settings=FEW)
+    report = evaluate(candidate(), engine(places), cases, data="folder", resamples=FEW)
     assert report.cases[1].failure.startswith("not read: The image holds a single value")
     assert set(report.cases[1].scores.values()) == {None}
     assert report.figures["dice_mean"].cases == 1
@@ -130,7 +129,7 @@ def test_what_stops_an_evaluation(write: Write, candidate: Candidate, places: Pl
     with pytest.raises(EngineError):
         evaluate(released, OnnxEngine(other), cases, data="folder")
     with pytest.raises(UsageError, match="toy: a classification on volume input can't be evaluated yet"):
-        evaluator_for(SPEC.model_copy(update={"task": "classification"}), FEW)
+        evaluator_for(SPEC.model_copy(update={"task": "classification"}))
 
 
 def test_the_files_digest_is_of_the_contents_not_of_names_or_order(write: Write) -> None:

@@ -17,7 +17,6 @@ from tests.training.evaluation.conftest import PATCH, SPEC
 from training.cohort import Cohort, CohortDescription, build_cohort
 from training.evaluation.evaluate import Pictures
 from training.evaluation.folds import evaluate_cv, newest_folds
-from training.evaluation.settings import EvaluationSettings
 from training.places import Places
 from training.runs.folder import RunFolder, new_folder
 from training.runs.record import CohortName, RunRecord, write_record
@@ -91,7 +90,7 @@ def test_every_case_is_answered_by_the_run_that_left_it_out(
         folds,
         tmp_path / "data",
         options=EngineOptions(threads=1),
-        settings=EvaluationSettings(resamples=200),
+        resamples=200,
         pictures=Pictures(tmp_path / "pictures"),
         tell=lambda what, share: told.append((what, share)),
     )

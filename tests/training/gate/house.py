@@ -23,7 +23,6 @@ from training.cohort import Cohort, CohortDescription, CohortShelf, Split, build
 from training.evaluation.card import BEGIN, END, SECTIONS
 from training.evaluation.evaluate import evaluate
 from training.evaluation.kept import keep_evaluation, prior_of
-from training.evaluation.settings import EvaluationSettings
 from training.gate.cost import Cost, compare_costs
 from training.gate.decision import Decision, DecisionBook, told
 from training.gate.gate import Gate
@@ -198,7 +197,7 @@ class House:
             data="test",
             cohort=seen.digest,
             prior=prior_of(released, seen, self.data),
-            settings=EvaluationSettings(resamples=200),
+            resamples=200,
         )
         keep_evaluation(self.places, released, report)
         return released

@@ -25,7 +25,6 @@ def test_the_shipped_gates_are_valid(repo_root: Path) -> None:
 
 MISTAKES = {
     "floor without a limit": ({"floors": {"dice": {"by": "mean"}}}, "floors.dice: give one of least and most"),
-    "the card's split": ({"split": "test"}, "split: "),
     "no margin": ({"primary": {"name": "dice", "improve": "better", "margin": 0}}, "primary.margin: "),
     "a slip of the pen": ({"latency_ratio_mx": 2}, "did you mean 'latency_ratio_max'?"),
 }
