@@ -162,7 +162,7 @@ def _by_split(of: Cohort) -> dict[str, tuple[Member, ...]]:
 
 
 def _counts(members: Sequence[Member]) -> dict[str, int]:
-    files = [f for m in members for f in m.files]
+    files = {f.path: f for m in members for f in m.files}.values()  # one file may hold many cases
     return {
         "subjects": len({m.person for m in members}),
         "cases": len(members),
@@ -187,7 +187,7 @@ def _show(of: Cohort) -> None:
                 "Classes": ", ".join(f"{value} {name}" for value, name in of.classes.items()),
                 "Approved": f"by {approval.by}, {approval.given} to {approval.until}, to {', '.join(approval.uses)}",
                 "Purpose": approval.purpose,
-                "Folds": f"{len(sizes)} over train and validation: {', '.join(map(str, sizes))} subjects",
+                "Folds": f"{len(sizes)}, of {', '.join(map(str, sizes))} subjects",
                 "Pinned": ", ".join(f"{person}: {split}" for person, split in of.assignment.locked.items()),
             }
         )

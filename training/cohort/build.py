@@ -9,15 +9,14 @@ from pathlib import Path
 
 from imaging.errors import UsageError
 from imaging.files import sha256_of
-from training.cohort.cases import Case, Found, Refused, refuse
-from training.cohort.description import CohortDescription, DicomSeries, ImagesLabels
-from training.cohort.dicom import find_dicom
+from training.cohort.cases import Case, Refused, refuse
+from training.cohort.description import CohortDescription, FoldSplits, SourceDescription
 from training.cohort.fingerprint import fingerprint
+from training.cohort.layouts import find
 from training.cohort.leaks import crossings
 from training.cohort.members import Assignment, Cohort, FileRecord, FileRole, Member, Source, Split, Use, natural
-from training.cohort.nifti import find_nifti
 from training.cohort.refusals import CohortRefusal, Refusal, RefusalKind
-from training.cohort.splits import side_of
+from training.cohort.splits import fold_by_hash, side_of
 
 Progress = Callable[[str, float], None]
 """Told what is being done, and which share (0..1) of the whole is done."""
@@ -69,10 +68,10 @@ def build_cohort(
         raise CohortRefusal(description.name, [Refusal(RefusalKind.APPROVAL, objection)])
     readings, refusals = _read_all(description, data, tell)
     refusals += [r.refusal for r in readings if r.refusal is not None]
-    members = [r.member for r in readings if r.member is not None]
-    assignment, wrongly = _assignment(description, members, pinned or {})
+    whole = [(r.case, r.member) for r in readings if r.member is not None]
+    assignment, wrongly = _assignment(description, [member for _, member in whole], pinned or {})
     refusals += wrongly
-    members = [_placed(member, assignment) for member in members]
+    members = [_placed(case, member, assignment, description) for case, member in whole]
     tell("comparing the sides", 0.95)
     refusals += [leak.refusal for leak in crossings(members)]
     if members and not refusals:
@@ -103,6 +102,20 @@ def require(cohort: Cohort, use: Use, on: date | None = None) -> None:
         raise CohortRefusal(cohort.name, [Refusal(RefusalKind.APPROVAL, objection)])
 
 
+class Records:
+    """Files as they are now, each hashed once."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._known: dict[Path, FileRecord] = {}
+
+    def of(self, path: Path, role: FileRole) -> FileRecord:
+        """The record of a file; OSError when it can't be read."""
+        if path not in self._known:
+            self._known[path] = record_of(path, role, self._data)
+        return replace(self._known[path], role=role)
+
+
 def record_of(path: Path, role: FileRole, data: Path) -> FileRecord:
     """A file as it is now."""
     return FileRecord(role, path.relative_to(data).as_posix(), sha256_of(path), path.stat().st_size)
@@ -113,32 +126,27 @@ def _read_all(description: CohortDescription, data: Path, tell: Progress) -> tup
     refusals: list[Refusal] = []
     for source in description.sources:
         tell(f"looking into {source.folder}", 0.0)
-        found = _find(source, data / source.folder, description)
+        found = find(source, data, description.classes)
         refusals += found.refusals
         work += [(case, _noun(source)) for case in found.cases]
         if not found.cases and not found.refusals:
             message = f"{source.name}: no images below {data / source.folder} in the layout {source.layout}"
             refusals.append(Refusal(RefusalKind.NO_FILES, message))
     readings = []
+    records = Records(data)
     for done, (case, origin) in enumerate(work):
         tell(f"reading {case.name}", 0.95 * done / len(work))
-        readings.append(_read(case, origin, data))
+        readings.append(_read(case, origin, records))
     return readings, refusals
 
 
-def _find(source: ImagesLabels | DicomSeries, folder: Path, description: CohortDescription) -> Found:
-    if isinstance(source, DicomSeries):
-        return find_dicom(source, folder)
-    return find_nifti(source, folder, description.classes)
-
-
-def _read(case: Case, source: Source, data: Path) -> _Reading:
+def _read(case: Case, source: Source, records: Records) -> _Reading:
     try:
         if case.subject is None:
             message = f"{case.name}: whose it is can't be told: mend the subject's pattern, or the Patient ID"
             raise refuse(RefusalKind.NO_SUBJECT, message, case.name)
         mark = _fingerprint(case)
-        files = tuple(record_of(path, role, data) for role, path in case.files)
+        files = tuple(records.of(path, role) for role, path in case.files)
     except Refused as refused:
         return _Reading(case, source, None, refused.refusal)
     except OSError as error:
@@ -149,6 +157,8 @@ def _read(case: Case, source: Source, data: Path) -> _Reading:
 
 
 def _fingerprint(case: Case) -> str:
+    if case.pixels is None:
+        return ""
     pixels = case.pixels()
     try:
         return fingerprint(pixels)
@@ -177,8 +187,13 @@ def _assignment(
     return Assignment(rule.seed, rule.shares, rule.folds, dict(sorted(locked.items()))), refusals
 
 
-def _placed(member: Member, rule: Assignment) -> Member:
-    split, fold = side_of(member.person, rule)
+def _placed(case: Case, member: Member, rule: Assignment, description: CohortDescription) -> Member:
+    splits = description.splits
+    if not isinstance(splits, FoldSplits):
+        split, fold = side_of(member.person, rule)
+    else:
+        fold = case.fold if splits.key is None else fold_by_hash(member.person, splits.key, splits.folds)
+        split = Split.GATE if fold == splits.gate else Split.TRAIN
     return replace(member, split=split, fold=fold)
 
 
@@ -189,5 +204,5 @@ def _empty_splits(description: CohortDescription, members: list[Member]) -> list
     return [Refusal(RefusalKind.EMPTY_SPLIT, words.format(split)) for split in empty]
 
 
-def _noun(source: ImagesLabels | DicomSeries) -> Source:
+def _noun(source: SourceDescription) -> Source:
     return Source(source.name, source.origin, source.licence, source.folder)

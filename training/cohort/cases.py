@@ -39,13 +39,16 @@ class Case:
     files
         Role and path of each file, image first.
     pixels
-        Reads it.
+        Reads it; None for what is no whole volume, and has been read already.
+    fold
+        In which fold the source's own table puts it; None where there is none.
     """
 
     name: str
     subject: str | None
     files: tuple[tuple[FileRole, Path], ...]
-    pixels: Pixels
+    pixels: Pixels | None
+    fold: int | None = None
 
 
 @dataclass(frozen=True)

