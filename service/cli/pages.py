@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 
 from rich.console import Group, RenderableType
@@ -10,7 +10,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from service.cli.text import amount, counts, facts, plain_table, plural, seconds, state
+from imaging.reading import Finding
+from service.cli.text import amount, counts, facts, found, plain_table, plural, seconds, state
 from service.status.records import (
     DeliveryStatus,
     DestinationStatus,
@@ -98,8 +99,14 @@ def delivery_table(deliveries: Sequence[DeliveryStatus]) -> Table:
     return table
 
 
-def study_page(study: StudyStatus, zone: tzinfo) -> RenderableType:
-    """One study, and why it stands where it stands."""
+def study_page(study: StudyStatus, findings: Mapping[str, Sequence[Finding]], zone: tzinfo) -> RenderableType:
+    """One study, and why it stands where it stands.
+
+    Parameters
+    ----------
+    findings
+        By a reading's key, as far as what was read is here.
+    """
     evidence = f"{study.evidence.kind}: {study.evidence.detail}" if study.evidence else ""
     if study.complete_at and evidence:
         evidence = f"{when(study.complete_at, zone)}, {evidence}"
@@ -119,21 +126,21 @@ def study_page(study: StudyStatus, zone: tzinfo) -> RenderableType:
         )
     ]
     for reading in study.readings:
-        parts += ["", reading_page(reading, zone)]
+        parts += ["", reading_page(reading, findings.get(reading.key, ()), zone)]
     if not study.readings:
         parts += ["", Text("No pipeline has answered yet.", style="dim")]
     return Group(*parts)
 
 
-def reading_page(reading: PipelineStatus, zone: tzinfo) -> RenderableType:
+def reading_page(reading: PipelineStatus, findings: Sequence[Finding], zone: tzinfo) -> RenderableType:
     """One pipeline's answer, its objects and where they went."""
     title = f"[bold]{reading.pipeline}[/] {reading.pipeline_version}"
     if reading.superseded:
         title += " [dim](replaced by a newer reading)[/]"
     answer = state(reading.state)
     if reading.state == "read":
-        marks = plural(reading.findings, "mark") if reading.findings else "no mark"
-        answer = Text.assemble(answer, f", {marks} above threshold")
+        number = reading.findings or 0
+        answer += Text(f", {found(findings) if findings or not number else plural(number, 'finding')}")
     began = "" if reading.starts < 2 else f"begun {reading.starts} times"
     parts: list[RenderableType] = [
         Rule(title, align="left", style="dim"),

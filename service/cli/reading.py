@@ -77,19 +77,14 @@ def page(result: OfflineResult) -> RenderableType:
     from rich.rule import Rule
     from rich.text import Text
 
-    from imaging import codes
-    from service.cli.text import COLOURS, facts, plural, seconds
+    from service.cli.text import COLOURS, facts, found, seconds
 
     reading = result.reading
     model = f"{reading.model.name} {reading.model.version}"
     if reading.reason is not None:
         word, explained = result.status.value.upper(), result.reason
-    elif reading.findings and all(f.category == codes.ANATOMICAL_STRUCTURE for f in reading.findings):
-        word, explained = "READ", f"{plural(len(reading.findings), 'structure')} measured"
-    elif reading.findings:
-        word, explained = "READ", f"{plural(len(reading.findings), 'mark')} above threshold"
     else:
-        word, explained = "READ", "no mark above threshold"
+        word, explained = "READ", found(reading.findings)
     headline = Text.assemble((word, f"bold {COLOURS[result.status.value]}"), f": {explained}")
     parts: list[RenderableType] = [
         Rule(f"[bold]{result.pipeline}[/]", align="left", style="dim"),

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from sqlalchemy import Engine
 
+    from imaging.reading import Finding
     from service.configuration import Configuration
+    from service.status import StudyStatus
 
 WATCH_SECONDS = 1.0
 WIDE = 120  # columns in which whole UIDs fit
@@ -69,8 +71,16 @@ def _page(ready: Configuration, engine: Engine, study: str | None, state: Any, l
     zone = ZoneInfo(ready.settings.time_zone)
     found = _records(ready, engine, study, state, limit)
     if study is not None:
-        return study_page(found, zone)
+        return study_page(found, _findings(ready, found), zone)
     return overview_page(found["overview"], found["studies"], zone, whole=console().width >= WIDE)
+
+
+def _findings(ready: Configuration, study: StudyStatus) -> dict[str, tuple[Finding, ...]]:
+    from dicom_node.blobs import LocalBlobStore
+    from service.workflows.results import ResultStore
+
+    results = ResultStore(LocalBlobStore(ready.home.results))
+    return {r.key: results.reading(r.key).findings for r in study.readings if results.has_result(r.key)}
 
 
 def _watch(ready: Configuration, engine: Engine, study: str | None, state: Any, limit: int, *, json: bool) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from imaging.reading import Finding
 
 PIPE_WIDTH = 160
 COLOURS = {
@@ -111,6 +114,17 @@ def amount(megabytes: float) -> str:
 def plural(number: int, one: str, many: str = "") -> str:
     """`1 study`, `2 studies`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def found(findings: Sequence[Finding]) -> str:
+    """`2 marks above threshold`, `3 structures measured`; of nothing found, never that somebody is healthy."""
+    from imaging import codes
+
+    if not findings:
+        return "no mark above threshold"
+    if all(finding.category == codes.ANATOMICAL_STRUCTURE for finding in findings):
+        return f"{plural(len(findings), 'structure')} measured"
+    return f"{plural(len(findings), 'mark')} above threshold"
 
 
 def seconds(timings: Mapping[str, float] | None) -> str:

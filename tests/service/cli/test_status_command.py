@@ -10,21 +10,39 @@ from typing import Any
 
 import pytest
 
+from dicom_node.blobs import LocalBlobStore
+from imaging import codes
+from imaging.codes import Code
+from imaging.reading import Finding, ModelIdentity, PipelineResult, Reading, ReadingStatus
 from service.database import tables
+from service.workflows.results import ResultStore
 
 UID = "1.3.6.1.4.1.14519.5.2.1.6279.6001.298806137288633453246975630178"
 Run = Callable[..., Any]
 
 
+def keep(folders: tuple[str, ...], key: str, *categories: Code) -> None:
+    """What was read, as the worker stores it: one finding of each category."""
+    findings = tuple(
+        Finding(n, category, codes.HIPPOCAMPUS, codes.HIPPOCAMPUS, None, "", (0, 0, 0), 0)
+        for n, category in enumerate(categories, start=1)
+    )
+    reading = Reading(
+        UID, "p", "1", ModelIdentity("m", "1", ""), ReadingStatus.READ, codes.MR_STUDY, "", findings=findings
+    )
+    ResultStore(LocalBlobStore(Path(folders[3]) / "results")).put_result(key, PipelineResult(reading, {}))
+
+
 @pytest.fixture
-def filled(hands: Any) -> Any:
+def filled(hands: Any, folders: tuple[str, ...]) -> Any:
     """One study read and refused by the archive, one not read, one waiting."""
     at = {"complete_at": None, "waiting_for": "12 of 30 instances are here, as CT1 counts"}
     hands.study("9.9.1", minutes=9, check_at=hands.noon, **at)
     hands.study(UID, evidence={"kind": "quiet", "at": "", "detail": "nothing came from CT1 for 60 s"})
     hands.instance(UID)
     hands.instance(UID, conflict=True)
-    hands.reading(study=UID, timings={"decode": 1.25, "read": 9.0})
+    key = hands.reading(study=UID, timings={"decode": 1.25, "read": 9.0})
+    keep(folders, key, codes.ABNORMAL_STRUCTURE, codes.ABNORMAL_STRUCTURE)
     comment = "refused with A700: out of resources"
     hands.delivery(study=UID, state="parked", comment=comment, attempts=2)
     hands.study("9.9.2", minutes=-9)
@@ -66,6 +84,14 @@ def test_not_read_and_no_mark_are_told_apart(raysight: Run, filled: Any) -> None
     assert "read, no mark above threshold" in raysight("status", "9.9.3").stdout
     output = raysight("status", "9.9.2").stdout
     assert "not read" in output and "gantry-tilt: tilted by 12°" in output and "no mark" not in output
+
+
+def test_measured_structures_are_no_marks(raysight: Run, filled: Any, folders: tuple[str, ...]) -> None:
+    filled.study("9.9.5")
+    structures = filled.reading("s", study="9.9.5", pipeline="hippocampus", findings=3)
+    assert "read, 3 findings" in raysight("status", "9.9.5").stdout
+    keep(folders, structures, *[codes.ANATOMICAL_STRUCTURE] * 3)
+    assert "read, 3 structures measured" in raysight("status", "9.9.5").stdout
 
 
 def test_confirmed_says_by_what(raysight: Run, filled: Any) -> None:
