@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from models.store import ModelStore
@@ -16,12 +17,17 @@ class Places:
     ----------
     home
         `$RAYSIGHT_HOME`.
-    mlruns
-        MLflow's database and artifacts.
+    experiments
+        MLflow's database and artifacts; None: `mlruns` in ``home``.
     """
 
     home: Path
-    mlruns: Path = Path("mlruns")
+    experiments: Path | None = None
+
+    @property
+    def mlruns(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.experiments or self.home / "mlruns"
 
     @property
     def runs(self) -> Path:
@@ -43,17 +49,17 @@ class Places:
         """Lock files: one for each model that is decided on."""
         return self.home / "locks"
 
-    @property
+    @cached_property
     def store(self) -> ModelStore:
         """What serves reads from: the installation's own models, then the shipped ones."""
         return ModelStore.of_home(self.home)
 
-    @property
+    @cached_property
     def all_versions(self) -> ModelStore:
         """What serves reads from, then the candidates: of a promoted version the copy that reads is found."""
         return ModelStore((*self.store.folders, self.candidates))
 
-    @property
+    @cached_property
     def candidate_store(self) -> ModelStore:
         """The candidates alone; publishing into it makes one."""
         return ModelStore((self.candidates,))

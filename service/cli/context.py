@@ -89,11 +89,13 @@ def short_logs() -> None:
 
 
 def places() -> Places:
-    """The folders of the training line."""
+    """The folders of the training line. MLflow's is the checkout's `mlruns`, unless a home of its own was given."""
+    from models.store import SHIPPED
     from service.configuration import home_folder
     from training.places import Places
 
-    return Places(home_folder())
+    checkout = SHIPPED.parent / "mlruns"
+    return Places(home_folder(), None if os.environ.get("RAYSIGHT_HOME") or not checkout.is_dir() else checkout)
 
 
 def data_folder(given: Path | None) -> Path:

@@ -26,7 +26,7 @@ def mlflow(
     if not registry.installed():
         raise UsageError("MLflow isn't installed: pip install 'raysight[train]'")
     if not (folder / "mlflow.db").is_file():
-        raise UsageError(f"no run was logged in {folder.resolve()} yet; start where `raysight train` was started")
+        raise UsageError(f"no run was logged in {folder} yet; `raysight train NAME` logs one")
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
