@@ -30,11 +30,13 @@ Run = Annotated[str, typer.Argument(metavar="RUN", help="Its id, the beginning o
 def list_runs(json: Json = False) -> None:
     """All runs, oldest first."""
     from service.cli.text import console, plain_table, print_json
-    from training.runs.folder import all_runs
+    from training.runs.folder import look_through
 
-    records = [run.record for run in all_runs(places().runs)]
+    found = look_through(places().runs)
+    records = [run.record for run in found.sound]
     if json:
-        print_json([record.model_dump(mode="json") for record in records])
+        unread = [{"run": run, "problem": problem} for run, problem in found.problems.items()]
+        print_json([*(record.model_dump(mode="json") for record in records), *unread])
         return
     table = plain_table(
         "Run", "State", "Epochs", "Best", "Score", "Seed", "Cohort", right=("Epochs", "Best", "Score")
@@ -46,6 +48,8 @@ def list_runs(json: Json = False) -> None:
         )
     empty = f"No runs in {places().runs}; `raysight train NAME` makes one."
     console().print(table if records else empty, soft_wrap=not records)
+    for problem in found.problems.values():
+        console().print(problem, style="red", markup=False, soft_wrap=True)
 
 
 @runs.command(epilog="Example: raysight runs show latest")
@@ -73,19 +77,18 @@ def pack(
     epochs: Epochs = None,
     cohort: CohortReference = None,
     data: Data = None,
+    any_size: Annotated[bool, typer.Option("--any-size", help="Also a pack of more than 50 MB.")] = False,
 ) -> None:
     """Put a run that is yet to be trained into one folder: description, configuration, cohort, development files.
 
     On another machine with Raysight `raysight train --pack DIR` trains it; `raysight runs merge DIR` takes it back.
     """
-    from service.cli.text import amount, console, note
-    from training.runs.pack import FITS_BYTES, make_pack
+    from service.cli.text import console
+    from training.runs.pack import make_pack
 
     changes = {"fold": fold, "seed": seed, "epochs": epochs, "cohort": cohort}
     asked, frozen = _asked(places(), what, changes)
-    size = make_pack(out.expanduser().resolve(), asked, frozen, data_folder(data))
-    if size > FITS_BYTES:
-        note(f"the pack has {amount(size / 1e6)}, more than the {amount(FITS_BYTES / 1e6)} that one should have")
+    size = make_pack(out.expanduser().resolve(), asked, frozen, data_folder(data), any_size=any_size)
     after = "there: raysight train --pack DIR; here again: raysight runs merge DIR"
     console().print(f"{out}: {size / 1e6:.1f} MB; {after}", soft_wrap=True)
 
@@ -95,7 +98,7 @@ def merge(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A pack whose run was trained.")], json: Json = False
 ) -> None:
     """Take the finished runs of a pack over, digests checked; one without a fold becomes a candidate."""
-    from service.cli.text import console, print_json
+    from service.cli.text import console, note, print_json
     from training.registry import import_run
     from training.runs.candidate import publish_candidate
     from training.runs.pack import merge as take_over
@@ -107,6 +110,9 @@ def merge(
         import_run(where, where.runs / record.run)
         if record.fold is None:
             candidates[record.run] = publish_candidate(where, where.runs / record.run).version
+        packed, used = (record.merged_from or {})["revision"], record.revision
+        if packed != used:
+            note(f"{record.run}: trained by revision {used or 'unknown'}, but packed by {packed or 'unknown'}")
     if json:
         print_json([{"run": r.model_dump(mode="json"), "candidate": candidates.get(r.run)} for r in taken])
         return

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from imaging.errors import ExportError
+from imaging.files import replace
 from training.cases import CaseFiles
 from training.export.network import load_network
 from training.export.onnx_file import to_onnx
 from training.export.parity import Parity, check_parity, real_inputs
+from training.runs.folder import ONNX, PARITY
 from training.runs.record import RunRecord, read_record, write_record
-
-MODEL, PARITY = "model.onnx", "parity.json"
 
 
 def export_run(folder: Path, cases: Sequence[CaseFiles]) -> RunRecord:
@@ -35,13 +34,13 @@ def export_run(folder: Path, cases: Sequence[CaseFiles]) -> RunRecord:
     record, network = read_record(folder), load_network(folder)
     content = to_onnx(network, record.spec)
     draft = folder / "model.refused.onnx"
-    draft.write_bytes(content)
+    digest = replace(draft, content)
     parity = check_parity(draft, network, real_inputs(cases, record.spec), record.spec)
-    (folder / PARITY).write_text(parity.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    replace(folder / PARITY, parity.model_dump_json(indent=2).encode() + b"\n")
     if not parity.passed:
         raise ExportError(f"{draft} doesn't compute what the network does: {parity.words}")
-    draft.replace(folder / MODEL)
-    after = record.model_copy(update={"onnx_sha256": hashlib.sha256(content).hexdigest()})
+    draft.replace(folder / ONNX)
+    after = record.model_copy(update={"onnx_sha256": digest})
     write_record(folder, after)
     return after
 
@@ -50,9 +49,3 @@ def parity_with_run(folder: Path, path: Path, cases: Sequence[CaseFiles]) -> Par
     """The ONNX file at ``path`` against the network of the run in ``folder``, on ``cases``."""
     record = read_record(folder)
     return check_parity(path, load_network(folder), real_inputs(cases, record.spec), record.spec)
-
-
-def read_parity(folder: Path) -> Parity | None:
-    """What `export_run` found; None when the run wasn't exported."""
-    path = folder / PARITY
-    return Parity.model_validate_json(path.read_bytes()) if path.is_file() else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import pickle
 from pathlib import Path
 
@@ -10,10 +10,8 @@ import torch
 from torch import nn
 
 from imaging.errors import ExportError
-from training.runs.record import read_record
+from training.runs.folder import RunFolder
 from training.tasks.network import build_network
-
-WEIGHTS = "weights.pt"
 
 
 def load_network(folder: Path) -> nn.Module:
@@ -21,23 +19,19 @@ def load_network(folder: Path) -> nn.Module:
 
     Raises
     ------
+    UsageError
+        The run has no weights yet, or they are gone or were altered.
     ExportError
-        The weights are missing, were altered, or don't fit the network.
+        They don't fit the network.
     ConfigurationError
         There is no source for the network, or it can't be built for the description.
     """
-    record = read_record(folder)
-    path = folder / WEIGHTS
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ExportError(f"{path}: {error.strerror}; a run has weights after its first epoch") from None
-    if record.weights_sha256 is not None and digest != record.weights_sha256:
-        raise ExportError(f"{path} was altered: its sha256 is {digest[:12]}…, run.json says another; train again")
+    run = RunFolder(folder)
+    record, weights = run.record, run.weights_bytes()
     network = build_network(record.spec, record.seed)
     try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        network.load_state_dict(torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True))
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
         first = str(error).strip().splitlines()[0]
-        raise ExportError(f"{path} doesn't fit models/{record.model}/network.py: {first}") from None
+        raise ExportError(f"{run.weights} doesn't fit models/{record.model}/network.py: {first}") from None
     return network.eval()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from imaging.errors import UsageError
+from imaging.errors import EngineError, UsageError
 from models.provenance import Provenance
 from models.publish import publish
 from models.store import ReleasedModel
@@ -29,12 +27,7 @@ def publish_candidate(places: Places, folder: Path) -> ReleasedModel:
     record = run.record
     if record.state != "done" or record.onnx_sha256 is None:
         raise UsageError(f"{folder} isn't done: `raysight train {record.model} --resume {record.run}` ends it")
-    try:
-        model, parity = (folder / "model.onnx").read_bytes(), json.loads((folder / "parity.json").read_bytes())
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}; export the run again") from None
-    if sha256(model).hexdigest() != record.onnx_sha256:
-        raise UsageError(f"{folder / 'model.onnx'} isn't the file that was exported: run.json names another digest")
+    model, parity = run.onnx(), run.parity()
     if (there := candidate_of(places, record.model, record.run)) is not None:
         return there
     provenance = Provenance(
@@ -50,10 +43,13 @@ def publish_candidate(places: Places, folder: Path) -> ReleasedModel:
 
 
 def candidate_of(places: Places, model: str, run: str) -> ReleasedModel | None:
-    """The candidate that a run became; None when there is none."""
+    """The sound candidate that a run became; None when there is none."""
     store = places.candidate_store
     for version in store.versions(model):
-        found = store.version(model, version)
+        try:
+            found = store.version(model, version)
+        except EngineError:  # `raysight models verify` tells of it, and it stops no other
+            continue
         if found.provenance.lineage.get("run", {}).get("run") == run:
             return found
     return None

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from imaging.errors import UsageError
-from training.runs.folder import RunFolder, write_whole
+from imaging.files import replace
+from training.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from training.runs.learner import Learner
@@ -46,7 +47,7 @@ class Position:
 
 def save(folder: RunFolder, learner: Learner, at: Position) -> None:
     """Replace the checkpoint, synced to disk."""
-    write_whole(folder.checkpoint, as_bytes({"position": vars(at), "learner": learner.state()}))
+    replace(folder.checkpoint, as_bytes({"position": vars(at), "learner": learner.state()}))
 
 
 def go_on(folder: RunFolder, learner: Learner) -> Position:

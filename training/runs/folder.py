@@ -1,28 +1,33 @@
-"""A run's folder: what lies in it, and how it is written so that a kill leaves either the old or the new."""
+"""A run's folder: what lies in it, and the runs of an installation."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from imaging.errors import StorageError, UsageError
+from imaging.errors import ConfigurationError, StorageError, UsageError
+from imaging.files import make_folder, replace
 from training.cohort import Cohort, load_cohort, to_gzip
 from training.runs.record import RunRecord, read_record, write_record
 
-MANIFEST, EPOCHS, WEIGHTS, CHECKPOINT, PICTURES = (
+MANIFEST, EPOCHS, WEIGHTS, CHECKPOINT, PICTURES, ONNX, PARITY = (
     "cohort.json.gz",
     "epochs.jsonl",
     "weights.pt",
     "checkpoint.pt",
     "pictures",
+    "model.onnx",
+    "parity.json",
 )
+DRAWN = ("worst", "median", "best")
+"""The pictures, by the case that they show."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class RunFolder:
 
     @property
     def record(self) -> RunRecord:
-        """Read anew; UsageError when there is none."""
+        """Read anew; UsageError when there is none, ConfigurationError when it isn't valid."""
         return read_record(self.path)
 
     @property
@@ -59,25 +64,80 @@ class RunFolder:
         """PNGs of validation cases."""
         return self.path / PICTURES
 
+    def weights_bytes(self) -> bytes:
+        """The weights of a run that is done; UsageError when they aren't those that its record names."""
+        return self._checked(WEIGHTS, self.record.weights_sha256)
+
+    def onnx(self) -> bytes:
+        """The exported model; UsageError when there is none, or it isn't the one that the record names."""
+        return self._checked(ONNX, self.record.onnx_sha256)
+
+    def parity(self) -> Mapping[str, Any]:
+        """What the export's comparison with torch found; UsageError when that isn't there."""
+        path = self.path / PARITY
+        try:
+            found = json.loads(path.read_bytes())
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}; export the run again") from None
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise UsageError(f"{path} was altered; export the run again")
+        return found
+
     def epochs(self) -> list[dict[str, float]]:
-        """Metrics of each epoch that is done; the key ``epoch`` counts from 1."""
+        """Metrics of each epoch that is done; the key ``epoch`` counts from 1. UsageError when they were altered."""
         path = self.path / EPOCHS
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+        try:
+            return [json.loads(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
+        except ValueError:
+            raise UsageError(f"{path} was altered: a line isn't JSON; put the original back") from None
 
     def write_epochs(self, epochs: Sequence[Mapping[str, float]]) -> None:
         """Replace them."""
-        write_whole(self.path / EPOCHS, "".join(json.dumps(dict(e)) + "\n" for e in epochs).encode())
+        replace(self.path / EPOCHS, "".join(json.dumps(dict(e)) + "\n" for e in epochs).encode())
+
+    def _checked(self, name: str, digest: str | None) -> bytes:
+        path, record = self.path / name, self.record
+        if digest is None:
+            raise UsageError(
+                f"{self.path} has no {name} yet: `raysight train {record.model} --resume {record.run}` ends it"
+            )
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}; put it back, or train again") from None
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise UsageError(f"{path} was altered: run.json names another digest; put the original back")
+        return content
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs below a folder.
+
+    Parameters
+    ----------
+    sound
+        Oldest first.
+    problems
+        By folder, the first that is wrong with the record of each that can't be read.
+    """
+
+    sound: tuple[RunFolder, ...]
+    problems: Mapping[str, str]
 
 
 def new_folder(runs: Path, record: RunRecord, cohort: Cohort) -> RunFolder:
     """Begin a run's folder below ``runs``; StorageError when it can't be written."""
     folder = RunFolder(runs / record.run)
     try:
-        folder.path.mkdir(parents=True)
-        write_whole(folder.path / MANIFEST, to_gzip(cohort))
-        write_record(folder.path, record)
+        make_folder(runs)
+        folder.path.mkdir()
     except OSError as error:
         raise StorageError(f"{folder.path}: {error.strerror}") from None
+    replace(folder.path / MANIFEST, to_gzip(cohort))
+    write_record(folder.path, record)
     return folder
 
 
@@ -88,40 +148,41 @@ def new_id(model: str, fold: int | None) -> str:
 
 
 def find_run(runs: Path, reference: str) -> RunFolder:
-    """A run by its id, an unambiguous beginning of it, or ``latest``; UsageError when there is none, or several."""
-    known = all_runs(runs)
-    found = [f for f in known if f.path.name == reference]
+    """A run by its id, an unambiguous beginning of it, or ``latest``.
+
+    Raises
+    ------
+    UsageError
+        There is none, or there are several.
+    ConfigurationError
+        The record of the one that was named isn't valid.
+    """
+    known = look_through(runs)
+    found = [f for f in known.sound if f.path.name == reference]
     if reference == "latest":
-        found = known[-1:]
+        found = list(known.sound[-1:])
+    elif reference in known.problems:
+        raise ConfigurationError(known.problems[reference])
     elif not found and re.fullmatch(r"[a-z0-9_-]+", reference):
-        found = [f for f in known if f.path.name.startswith(reference)]
+        found = [f for f in known.sound if f.path.name.startswith(reference)]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(f.path.name for f in (found or known)[-5:]) or "none"
+    names = ", ".join(f.path.name for f in (found or known.sound)[-5:]) or "none"
     what = f"begins {len(found)} runs" if found else "is no run"
     raise UsageError(f"{reference!r} {what} in {runs}; {'such as' if found else 'the last ones'}: {names}")
 
 
-def all_runs(runs: Path) -> list[RunFolder]:
-    """Every run, oldest first."""
-    folders = [RunFolder(p.parent) for p in runs.glob("*/run.json")]
-    return sorted(folders, key=lambda f: (f.record.started, f.path.name))
+def all_runs(runs: Path) -> tuple[RunFolder, ...]:
+    """Every run whose record can be read, oldest first."""
+    return look_through(runs).sound
 
 
-def write_whole(path: Path, content: bytes) -> str:
-    """Replace a file at once, synced to disk; returns its sha256. StorageError when it can't be written."""
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        handle = os.open(path.parent, os.O_RDONLY)
+def look_through(runs: Path) -> Runs:
+    """Every run, and every folder whose record can't be read."""
+    sound, problems = [], {}
+    for path in sorted(p.parent for p in runs.glob("[!.]*/run.json")):
         try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise StorageError(f"{path} can't be written: {error.strerror}") from None
-    return hashlib.sha256(content).hexdigest()
+            sound.append((RunFolder(path).record.started, RunFolder(path)))
+        except (UsageError, ConfigurationError) as error:
+            problems[path.name] = str(error).splitlines()[0]
+    return Runs(tuple(run for _, run in sorted(sound, key=lambda s: (s[0], s[1].path.name))), problems)

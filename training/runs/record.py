@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from imaging.configuration import explain
 from imaging.errors import ConfigurationError, UsageError
+from imaging.files import replace
 from models.provenance import Digest
 from models.spec import ModelSpec, Name
+
+RunName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,99}$")]
+"""A run's id is a folder's name, wherever the record comes from."""
 
 
 class CohortName(BaseModel):
@@ -28,7 +32,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run: str = Field(description="Its id, and the name of its folder.")
+    run: RunName = Field(description="Its id, and the name of its folder.")
     model: Name
     spec: ModelSpec = Field(description="The description as it stood when the run began.")
     configuration: Mapping[str, Any] = Field(description="Resolved, as JSON values.")
@@ -48,7 +52,8 @@ class RunRecord(BaseModel):
     weights_sha256: Digest | None = Field(None, description="Of weights.pt, the best epoch's.")
     onnx_sha256: Digest | None = Field(None, description="Of model.onnx.")
     merged_from: Mapping[str, str] | None = Field(
-        None, description="Trained elsewhere: sha256 of the pack, and the machine in words."
+        None,
+        description="Trained elsewhere: sha256 of the pack, the revision that packed it, the machine in words.",
     )
 
 
@@ -60,19 +65,20 @@ def read_record(folder: Path) -> RunRecord:
     UsageError
         There is none.
     ConfigurationError
-        It was altered by hand and isn't valid.
+        It was altered by hand and isn't valid, or is another folder's.
     """
     path = folder / "run.json"
     try:
-        return RunRecord.model_validate_json(path.read_bytes())
+        record = RunRecord.model_validate_json(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; `raysight runs` lists the runs") from None
     except ValidationError as error:
         raise ConfigurationError(explain(error, path, RunRecord)) from None
+    if record.run != folder.name:
+        raise ConfigurationError(f"{path}: run: is {record.run!r}, but the folder is {folder.name}")
+    return record
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
-    """Replace ``folder/run.json`` at once."""
-    draft = folder / ".run.json"
-    draft.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    draft.replace(folder / "run.json")
+    """Replace ``folder/run.json`` at once; StorageError when it can't be written."""
+    replace(folder / "run.json", record.model_dump_json(indent=2).encode() + b"\n")

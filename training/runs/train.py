@@ -15,12 +15,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from imaging.errors import RaysightError, TrainingError
+from imaging.files import DRAFT, replace, sha256_of
 from training.cohort import Cohort, Use, require
 from training.runs.checkpoint import Position, as_bytes, go_on, save
 from training.runs.configuration import TrainingConfiguration
 from training.runs.device import in_words
 from training.runs.environment import cores
-from training.runs.folder import RunFolder, write_whole
+from training.runs.folder import DRAWN, RunFolder
 from training.runs.learner import Learner, deterministic
 from training.runs.memory import is_out_of_memory, out_of_memory
 from training.runs.order import Key, Order, Samples
@@ -71,6 +72,8 @@ def train(
     used = {**record.environment, "device": in_words(device), "threads": str(threads)}
     record = record.model_copy(update={"environment": used, "state": "running"})
     write_record(folder.path, record)
+    for draft in folder.path.glob(f".*{DRAFT}"):  # a kill left it, and a checkpoint is large
+        draft.unlink()
     run = _Run(folder, record, cohort, task, data, device, tracker or NoTracker(), tell or (lambda _moment: None))
     run.tracker.begin(record, cohort)
     try:
@@ -148,7 +151,7 @@ class _Run:
         metrics = {"loss": at.loss / at.step, "score": found.score, **found.metrics, "seconds": seconds}
         if found.score > at.best_score:
             at.best_epoch, at.best_score = number, found.score
-            write_whole(self.folder.weights, as_bytes(learner.judged.state_dict()))
+            replace(self.folder.weights, as_bytes(learner.judged.state_dict()))
         at.history.append({"epoch": number, **metrics})
         at.epoch, at.step, at.loss, at.seconds = number, 0, 0.0, 0.0
         self.folder.write_epochs(at.history)
@@ -162,7 +165,7 @@ class _Run:
         ranked = sorted(enumerate(self.task.validate(best, unseen).cases), key=lambda c: c[1][1])
         self.folder.pictures.mkdir(exist_ok=True)
         for word, (index, (case, score)) in zip(
-            ("worst", "median", "best"), (ranked[0], ranked[len(ranked) // 2], ranked[-1]), strict=True
+            DRAWN, (ranked[0], ranked[len(ranked) // 2], ranked[-1]), strict=True
         ):
             title = f"{word}: {case}, score {score:.3f}"
             self.task.draw(best, unseen[index], self.folder.pictures / f"{word}.png", title)
@@ -174,7 +177,7 @@ class _Run:
                 "epochs": at.epoch,
                 "best_epoch": at.best_epoch,
                 "best_score": at.best_score,
-                "weights_sha256": write_whole(self.folder.weights, self.folder.weights.read_bytes()),
+                "weights_sha256": sha256_of(self.folder.weights),
             }
         )
         write_record(self.folder.path, record)

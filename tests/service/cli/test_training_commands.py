@@ -80,6 +80,24 @@ def test_before_the_first_run_the_list_says_how_to_make_one(raysight: Run) -> No
     assert missing.exit_code == 2 and "'latest' is no run" in missing.stderr
 
 
+def test_a_run_that_cant_be_read_is_listed_as_such(raysight: Run, tmp_path: Path) -> None:
+    (tmp_path / "home" / "runs" / "spoiled").mkdir(parents=True)
+    (tmp_path / "home" / "runs" / "spoiled" / "run.json").write_text("{}")
+    listed = raysight("runs", "list")
+    assert listed.exit_code == 0 and "spoiled/run.json: run: Field required" in listed.stdout.replace("\n", "")
+    (only,) = json.loads(raysight("runs", "list", "--json").stdout)
+    assert only["run"] == "spoiled" and "run: Field required" in only["problem"]
+    shown = raysight("runs", "show", "spoiled")
+    assert shown.exit_code != 0 and "run: Field required" in shown.stderr and shown.stderr.count("\n") == 1
+
+
+def test_a_large_pack_must_be_asked_for(raysight: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.runs.pack.FITS_BYTES", 1000)
+    refused = raysight("runs", "pack", MODEL, "--out", str(tmp_path / "pack"))
+    assert refused.exit_code == 2 and "--any-size packs them" in refused.stderr
+    assert raysight("runs", "pack", MODEL, "--out", str(tmp_path / "pack"), "--any-size").exit_code == 0
+
+
 def test_packing_asks_for_what_it_can_find(raysight: Run, tmp_path: Path) -> None:
     packed = raysight("runs", "pack", MODEL, "--fold", "1", "--seed", "8", "--out", str(tmp_path / "pack"))
     assert packed.exit_code == 0 and "raysight train --pack DIR" in packed.stdout
@@ -141,11 +159,14 @@ def test_a_pack_is_trained_elsewhere_and_taken_back(raysight: Run, tmp_path: Pat
     pack = tmp_path / "pack"
     assert raysight("runs", "pack", MODEL, "--out", str(pack)).exit_code == 0
     (tmp_path / "data").rename(tmp_path / "not here")
+    asked = json.loads((pack / "pack.json").read_text())
+    (pack / "pack.json").write_text(json.dumps({**asked, "revision": "abc"}))
     trained = raysight("train", "--pack", str(pack))
     assert trained.exit_code == 0 and "raysight runs merge DIR" in trained.stdout
     assert not (tmp_path / "home" / "runs").exists()
     merged = raysight("runs", "merge", str(pack))
     assert merged.exit_code == 0 and f"candidate {MODEL} 1" in merged.stdout
+    assert "but packed by abc" in merged.stderr
     record = json.loads(raysight("runs", "show", "latest", "--json").stdout)
     assert record["merged_from"]["machine"].endswith("; cpu")
     assert "taken over before" in raysight("runs", "merge", str(pack)).stdout

@@ -15,21 +15,23 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from onnx import numpy_helper
 
-from imaging.errors import ConfigurationError, ExportError
+from imaging.errors import ConfigurationError, ExportError, UsageError
+from imaging.files import replace
 from inference.backend import Port
 from inference.session import EngineOptions
 from models.spec import ModelSpec, load_spec
 from models.store import SHIPPED
 from training.cases import CaseFiles, of_folder
+from training.runs.folder import RunFolder
 from training.runs.record import CohortName, RunRecord, read_record, write_record
 
 torch = pytest.importorskip("torch", reason="torch is not installed (the extra train)")
 pytest.importorskip("onnxscript", reason="torch is not installed (the extra train)")
 
 from models.hippocampus_segmenter.network import build  # noqa: E402
-from training.export.export import export_run, parity_with_run, read_parity  # noqa: E402
+from training.export.export import export_run, parity_with_run  # noqa: E402
 from training.export.onnx_file import to_onnx  # noqa: E402
-from training.export.parity import TOLERANCES, check_parity, real_inputs  # noqa: E402
+from training.export.parity import TOLERANCES, Parity, check_parity, real_inputs  # noqa: E402
 
 PATCH = (16, 16, 8)
 
@@ -93,8 +95,8 @@ def test_a_run_gets_a_file_a_proof_and_its_digest(exported: tuple[Path, RunRecor
     backend = EngineOptions(threads=1).make(content)
     assert backend.inputs == {"image": Port("image", (1, 1, *PATCH), np.dtype(np.float32))}
     assert backend.outputs == {"scores": Port("scores", (1, 3, *PATCH), np.dtype(np.float32))}
-    parity = read_parity(folder)
-    assert parity is not None and parity.passed and parity.onnx_sha256 == record.onnx_sha256
+    parity = Parity.model_validate(RunFolder(folder).parity())
+    assert parity.passed and parity.onnx_sha256 == record.onnx_sha256
     assert (parity.inputs, parity.tolerance) == (2, TOLERANCES["softmax"])
     assert parity.provider == backend.provider == "CPUExecutionProvider, slices as the batch"
     assert 0 <= parity.max_difference < 1e-4 < parity.max_score
@@ -155,8 +157,7 @@ def test_a_failing_export_says_so_and_leaves_no_model(
     with pytest.raises(ExportError, match=r"doesn't compute what the network does: scores differ by"):
         export_run(folder, cases)
     assert not (folder / "model.onnx").exists() and read_record(folder).onnx_sha256 is None
-    found = read_parity(folder)
-    assert found is not None and not found.passed
+    assert RunFolder(folder).parity()["passed"] is False
 
 
 def test_a_file_that_is_no_model(
@@ -172,17 +173,15 @@ def test_a_file_that_is_no_model(
 def test_weights_that_were_altered_or_do_not_fit(tmp_path: Path, spec: ModelSpec) -> None:
     folder = run_folder(tmp_path / "r1", spec)
     torch.save({"head.weight": torch.zeros(1)}, folder / "weights.pt")
-    with pytest.raises(ExportError, match=r"weights\.pt was altered"):
+    with pytest.raises(UsageError, match=r"weights\.pt was altered"):
         export_run(folder, ())
-    record = read_record(folder)
-    write_record(folder, record.model_copy(update={"weights_sha256": None}))
-    with pytest.raises(ExportError, match=r"doesn't fit models/hippocampus_segmenter/network\.py"):
-        export_run(folder, ())
-    (folder / "weights.pt").write_bytes(b"no weights")
-    with pytest.raises(ExportError, match="doesn't fit"):
-        export_run(folder, ())
+    for content in ((folder / "weights.pt").read_bytes(), b"no weights"):
+        digest = replace(folder / "weights.pt", content)
+        write_record(folder, read_record(folder).model_copy(update={"weights_sha256": digest}))
+        with pytest.raises(ExportError, match=r"doesn't fit models/hippocampus_segmenter/network\.py"):
+            export_run(folder, ())
     (folder / "weights.pt").unlink()
-    with pytest.raises(ExportError, match="No such file"):
+    with pytest.raises(UsageError, match="No such file"):
         export_run(folder, ())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from imaging.errors import CohortError, UsageError
+from imaging.errors import CohortError, ConfigurationError, UsageError
 from models.spec import ModelSpec
 from training.cohort import Cohort, Split
 from training.places import Places
@@ -40,10 +40,10 @@ def finished(run: RunFolder, **changes: Any) -> RunFolder:
 def pack_of(
     tmp_path: Path, data: Path, cohort: Cohort, spec: ModelSpec, configure: Callable[..., TrainingConfiguration]
 ) -> Packer:
-    def one(name: str = "pack", of: Cohort | None = None, fold: int | None = None) -> Path:
+    def one(name: str = "pack", of: Cohort | None = None, fold: int | None = None, any_size: bool = False) -> Path:
         chosen = of or cohort
         asked = Pack(spec=spec, configuration=configure(), fold=fold, cohort=chosen.digest, revision="abc", files={})
-        make_pack(tmp_path / name, asked, chosen, data)
+        make_pack(tmp_path / name, asked, chosen, data, any_size=any_size)
         return tmp_path / name
 
     return one
@@ -99,7 +99,8 @@ def test_a_finished_run_is_taken_over_with_its_provenance(pack_of: Packer, tmp_p
     (taken,) = merge(places, folder)
     assert taken == RunFolder(places.runs / run.path.name).record
     digest = sha256((folder / "pack.json").read_bytes()).hexdigest()
-    assert taken.merged_from == {"pack": digest, "machine": "Linux x86_64, a CPU, 4 cores; cpu"}
+    words = "Linux x86_64, a CPU, 4 cores; cpu"
+    assert taken.merged_from == {"pack": digest, "revision": "abc", "machine": words}
     assert (places.runs / taken.run / "weights.pt").read_bytes() == b"weights"
     assert merge(places, folder) == []  # it is there
 
@@ -110,8 +111,9 @@ def test_a_finished_run_is_taken_over_with_its_provenance(pack_of: Packer, tmp_p
         ({"seed": 9}, "its seed isn't what the pack asked for"),
         ({"fold": 2}, "its fold isn't what the pack asked for"),
         ({"configuration": {}}, "its configuration isn't what"),
-        ({"weights_sha256": "0" * 64}, r"weights\.pt is missing or isn't the file"),
-        ({"onnx_sha256": None}, r"model\.onnx is missing or isn't the file"),
+        ({"model": "another"}, "its model isn't what the pack asked for"),
+        ({"weights_sha256": "0" * 64}, r"weights\.pt was altered"),
+        ({"onnx_sha256": None}, r"has no model\.onnx yet"),
         ({"state": "running"}, "no finished run"),
     ],
 )
@@ -123,6 +125,62 @@ def test_what_isnt_the_packs_run_isnt_taken_over(
     with pytest.raises(UsageError, match=words):
         merge(places, folder)
     assert not places.runs.exists()
+
+
+def test_nothing_but_a_runs_files_is_taken_over(pack_of: Packer, tmp_path: Path) -> None:
+    folder, places = pack_of(), Places(tmp_path / "home")
+    run = trained(folder)
+    (run.path / "pictures").mkdir()
+    for name in ("pictures/best.png", "pictures/more.png", "spec.yaml", "7/model.onnx", "checkpoint.pt"):
+        (run.path / name).parent.mkdir(exist_ok=True)
+        (run.path / name).write_bytes(b"x")
+    (taken,) = merge(places, folder)
+    there = places.runs / taken.run
+    assert {p.relative_to(there).as_posix() for p in there.rglob("*") if p.is_file()} == {
+        "cohort.json.gz",
+        "model.onnx",
+        "parity.json",
+        "pictures/best.png",
+        "run.json",
+        "weights.pt",
+    }
+    assert list(places.runs.iterdir()) == [there]
+
+
+@pytest.mark.parametrize("linked", ["epochs.jsonl", "pictures", "."])
+def test_a_pack_with_a_link_isnt_taken_over(pack_of: Packer, tmp_path: Path, linked: str) -> None:
+    folder, places, secret = pack_of(), Places(tmp_path / "home"), tmp_path / "secret"
+    run = trained(folder)
+    secret.mkdir()
+    if linked == ".":
+        (folder / "runs").rename(tmp_path / "runs")
+        (folder / "runs").symlink_to(tmp_path / "runs")
+    else:
+        (run.path / linked).symlink_to(secret)
+    with pytest.raises(UsageError, match="is a link"):
+        merge(places, folder)
+    assert not places.runs.exists()
+
+
+@pytest.mark.parametrize("name", ["../models/toy", "another"])
+def test_a_run_that_names_another_folder_isnt_taken_over(pack_of: Packer, tmp_path: Path, name: str) -> None:
+    folder, places = pack_of(), Places(tmp_path / "home")
+    run = trained(folder)
+    values = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps({**values, "run": name}))
+    with pytest.raises(ConfigurationError, match="run: "):
+        merge(places, folder)
+    assert not places.home.exists()
+
+
+def test_a_pack_over_the_limit_is_made_only_when_asked(
+    pack_of: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.runs.pack.FITS_BYTES", 1000)
+    with pytest.raises(UsageError, match="--any-size"):
+        pack_of()
+    assert not list(tmp_path.glob("*pack*"))
+    assert open_pack(pack_of(any_size=True))[0].files
 
 
 def test_a_candidate_carries_its_lineage_and_is_made_once(start: Callable[..., RunFolder], tmp_path: Path) -> None:
@@ -139,13 +197,22 @@ def test_a_candidate_carries_its_lineage_and_is_made_once(start: Callable[..., R
     assert int(second.version) == int(candidate.version) + 1
 
 
+def test_an_altered_candidate_stops_no_other(start: Callable[..., RunFolder], tmp_path: Path) -> None:
+    places = Places(tmp_path / "home")
+    altered = publish_candidate(places, finished(start()).path)
+    altered.path.write_bytes(b"altered")
+    run = finished(start())
+    made = publish_candidate(places, run.path)
+    assert int(made.version) == int(altered.version) + 1 and publish_candidate(places, run.path) == made
+
+
 def test_what_isnt_done_or_was_altered_becomes_no_candidate(start: Callable[..., RunFolder], tmp_path: Path) -> None:
     places = Places(tmp_path / "home")
     with pytest.raises(UsageError, match=r"isn't done: .*--resume"):
         publish_candidate(places, start().path)
     altered = finished(start())
     (altered.path / "model.onnx").write_bytes(b"other")
-    with pytest.raises(UsageError, match="isn't the file that was exported"):
+    with pytest.raises(UsageError, match=r"model\.onnx was altered"):
         publish_candidate(places, altered.path)
     lost = finished(start())
     (lost.path / "parity.json").unlink()

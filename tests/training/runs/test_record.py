@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from imaging.errors import CohortError, ConfigurationError, StorageError, UsageError
+from imaging.errors import CohortError, ConfigurationError, UsageError
 from training.cohort import Cohort
 from training.runs.configuration import TrainingConfiguration
 from training.runs.environment import revision
-from training.runs.folder import RunFolder, all_runs, find_run, write_whole
+from training.runs.folder import RunFolder, all_runs, find_run, look_through
 from training.runs.record import read_record, write_record
 
 Start = Callable[..., RunFolder]
@@ -58,7 +58,7 @@ def test_a_manifest_of_another_cohort_is_refused(start: Start, build: Callable[.
 def test_runs_are_found_by_id_beginning_and_latest(start: Start) -> None:
     first, second = start(), start(fold=0)
     runs = first.path.parent
-    assert [r.path for r in all_runs(runs)] == [first.path, second.path]
+    assert all_runs(runs) == (first, second)
     assert find_run(runs, first.path.name) == first
     assert find_run(runs, "hippocampus_segmenter-fold0") == second
     assert find_run(runs, "latest") == second
@@ -76,6 +76,41 @@ def test_what_a_run_may_not_do_begins_no_folder(start: Start, build: Callable[..
     assert not (tmp_path / "home" / "runs").exists()
 
 
-def test_a_file_that_cant_be_written_is_told_in_a_line(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="can't be written"):
-        write_whole(tmp_path / "nowhere" / "file", b"x")
+@pytest.mark.parametrize("text", ["{}", "", '{"run": 1'])
+def test_a_run_that_cant_be_read_hides_no_other(start: Start, text: str) -> None:
+    sound, spoiled = start(), start(fold=0)
+    runs = sound.path.parent
+    (spoiled.path / "run.json").write_text(text)
+    found = look_through(runs)
+    assert found.sound == all_runs(runs) == (sound,)
+    assert list(found.problems) == [spoiled.path.name] and "run.json" in found.problems[spoiled.path.name]
+    assert find_run(runs, "latest") == find_run(runs, "hippo") == sound
+    with pytest.raises(ConfigurationError, match=r"run\.json"):
+        find_run(runs, spoiled.path.name)
+
+
+@pytest.mark.parametrize("name", ["../models/toy", "/tmp/x", "a/b", "", ".", "..", "A", "a" * 101])
+def test_a_runs_name_leads_nowhere_else(start: Start, name: str) -> None:
+    run = start()
+    values = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps({**values, "run": name}))
+    with pytest.raises(ConfigurationError, match="run: "):
+        read_record(run.path)
+
+
+def test_a_record_belongs_to_its_folder(start: Start) -> None:
+    run = start()
+    moved = run.path.rename(run.path.with_name("another"))
+    with pytest.raises(ConfigurationError, match="but the folder is another"):
+        read_record(moved)
+
+
+def test_what_was_altered_is_told_in_a_line(start: Start) -> None:
+    run = start()
+    for spoiled, read in (("epochs.jsonl", run.epochs), ("parity.json", run.parity)):
+        (run.path / spoiled).write_text("{\n")
+        with pytest.raises(UsageError, match=f"{spoiled} was altered"):
+            read()
+    for name, read in (("weights.pt", run.weights_bytes), ("model.onnx", run.onnx)):
+        with pytest.raises(UsageError, match=f"has no {name} yet: .*--resume"):
+            read()
