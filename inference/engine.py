@@ -28,6 +28,7 @@ class OnnxModel:
 
     released: ReleasedModel
     session: Session
+    cancelled: Callable[[], bool] | None = None
 
     @property
     def identity(self) -> ModelIdentity:
@@ -67,7 +68,7 @@ class OnnxModel:
                 finish_for(answer, self.spec.output),
                 channels=self.spec.output.channels,
                 wanted=wanted,
-                cancelled=cancelled,
+                cancelled=cancelled or self.cancelled,
                 progress=progress,
             )
 
@@ -79,10 +80,18 @@ class OnnxEngine:
     ----------
     store
         Asked at every opening, so that a new champion answers the next reading.
+    cancelled
+        Asked before every patch, where whoever runs a model over an image gives nothing of its own: the process is
+        to end.
     """
 
-    def __init__(self, store: ModelStore, options: EngineOptions | None = None) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: ModelStore,
+        options: EngineOptions | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self._store, self._cancelled = store, cancelled
         self._options = options or EngineOptions()
         self._sessions: OrderedDict[str, Session] = OrderedDict()  # by the file's sha256
         self._loading: dict[str, threading.Lock] = {}
@@ -103,7 +112,7 @@ class OnnxEngine:
         session = self._session(released)
         with _naming(released):
             session.check(released.spec)  # two versions may share a file, and so a session
-        return OnnxModel(released, session)
+        return OnnxModel(released, session, self._cancelled)
 
     def _session(self, released: ReleasedModel) -> Session:
         key = released.sha256

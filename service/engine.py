@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
 import structlog
@@ -22,8 +23,15 @@ def needed_models(configuration: Configuration) -> dict[str, str]:
     return {n: p.model_name for n, p in configuration.pipelines.items() if isinstance(p, ModelPipeline)}
 
 
-def make_engine(configuration: Configuration, store: ModelStore) -> Engine:
+def make_engine(
+    configuration: Configuration, store: ModelStore, cancelled: Callable[[], bool] | None = None
+) -> Engine:
     """The engine with every champion loaded and warm; `NoEngine` where no pipeline needs a model.
+
+    Parameters
+    ----------
+    cancelled
+        Whether what runs is to be left; as `inference.engine.OnnxEngine`.
 
     Raises
     ------
@@ -37,7 +45,7 @@ def make_engine(configuration: Configuration, store: ModelStore) -> Engine:
     from inference.engine import OnnxEngine  # noqa: PLC0415 - a node without a model needs no ONNX Runtime
     from inference.session import EngineOptions  # noqa: PLC0415
 
-    engine = OnnxEngine(store, EngineOptions(**configuration.settings.engine.model_dump()))
+    engine = OnnxEngine(store, EngineOptions(**configuration.settings.engine.model_dump()), cancelled)
     for pipeline, model in wanted.items():
         try:
             opened = engine.open(model)

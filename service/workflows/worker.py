@@ -125,13 +125,19 @@ def read_study(steps: Steps) -> Callable[[str], str]:
     return registered
 
 
-def make_reader(configuration: Configuration) -> Reader:
-    """The reader over this home's spool, results and models."""
+def make_reader(configuration: Configuration, stopped: threading.Event) -> Reader:
+    """The reader over this home's spool, results and models.
+
+    Parameters
+    ----------
+    stopped
+        Once it is set a model leaves its image at the next patch. The worker lives, so that start doesn't count.
+    """
     home = configuration.home
     models = home.models
     return Reader(
         pipelines=configuration.pipelines,
-        engine=make_engine(configuration, models),
+        engine=make_engine(configuration, models, stopped.is_set),
         path_of=LocalBlobStore(home.spool).path,
         results=ResultStore(LocalBlobStore(home.results)),
         device=device_of(configuration.settings),
@@ -160,7 +166,7 @@ def run_worker(configuration: Configuration) -> None:
             "log_level": "WARNING",
         }
         DBOS(config=config)
-        read_study(Steps(make_reader(configuration), database, settings))
+        read_study(Steps(make_reader(configuration, stopped), database, settings))
         DBOS.listen_queues([QUEUE])
         DBOS.launch()
         try:

@@ -98,6 +98,16 @@ def test_the_mask_the_stop_and_the_progress_reach_the_window(engine: OnnxEngine,
         model.slide(image, cancelled=lambda: True)
 
 
+def test_an_engine_of_a_process_that_ends_leaves_its_images(store: ModelStore, release: Release) -> None:
+    release(spread(PATCH), toy_spec(PATCH))
+    stopped, image = threading.Event(), noise(1, 18, 16, 8)
+    model = OnnxEngine(store, EngineOptions(threads=1), stopped.is_set).open("toy")
+    whole = model.slide(image)
+    assert whole.tiles_run == whole.tiles_all
+    with pytest.raises(InferenceCancelled, match=r"^toy 1: cancelled after 3 of"):
+        model.slide(image, progress=lambda done, of: stopped.set() if done == 3 else None)
+
+
 def test_a_reading_ends_with_the_version_it_began_with(
     engine: OnnxEngine, store: ModelStore, release: Release
 ) -> None:

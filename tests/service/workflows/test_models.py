@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from dicom_node.objects.profile import ObjectProfile
 from dicom_node.objects.write import Device
 from dicom_node.reader.headers import read_header, to_json
 from dicom_node.reader.study import assemble_study
-from imaging.errors import EngineError
+from imaging.errors import EngineError, InferenceCancelled
 from imaging.geometry import Geometry
 from imaging.pipeline import Engine, OpenModel
 from imaging.reading import ReadingStatus
@@ -34,12 +35,14 @@ from pipelines.hippocampus import build
 from pipelines.released import ModelPipeline
 from service.database import tables
 from service.node.planning import Planner
+from service.settings import Settings
 from service.workflows import record
 from service.workflows.journal import Journal
 from service.workflows.models import NO_VERSION, as_asked, current
 from service.workflows.requests import ReadingRequest, make_request
 from service.workflows.results import ResultStore
 from service.workflows.steps import Reader, Stopwatch
+from service.workflows.worker import Steps
 from tests.pipelines.hippocampus.crops import MODEL, release, write_mr
 from tests.service.conftest import Hands
 
@@ -278,3 +281,23 @@ def test_what_waits_for_a_model_is_read_when_there_is_one(
     champion(store, "2")
     planner.recover({"v"})  # it was asked for with version 1, and keeps it
     assert [version for version, state, _ in rows(hands) if state == "queued"] == ["1"]
+
+
+def test_a_worker_that_is_stopped_leaves_its_reading_and_no_start_is_counted(
+    planner: Planner, reader_with: Callable[[Engine], Reader], study: StudyInfo, hands: Hands, store: ModelStore
+) -> None:
+    champion(store, "1")
+    (request,) = ask(planner, study, hands)
+    stopped = threading.Event()
+    reader = reader_with(OnnxEngine(store, EngineOptions(threads=1), stopped.is_set))
+    steps = Steps(reader, hands.engine, Settings())
+    stopped.set()
+    steps.begin(request.key)
+    with pytest.raises(InferenceCancelled):
+        steps.read(request.key, given_up=False)
+    (row,) = hands.rows(tables.readings)
+    assert (row["state"], row["starts"]) == ("queued", 0) and not reader.results.has_result(request.key)
+    stopped.clear()
+    steps.begin(request.key)
+    steps.read(request.key, given_up=False)
+    assert reader.results.reading(request.key).status is ReadingStatus.READ
