@@ -12,8 +12,8 @@ from imaging.errors import StorageError, UsageError
 
 
 @contextmanager
-def locked(path: Path, busy: str = "") -> Iterator[None]:
-    """Hold the lock file ``path``. When a process dies, the system lets go of its locks; the file stays.
+def locked(folder: Path, busy: str = "") -> Iterator[None]:
+    """Hold the lock of ``folder``, which is made if there is none. When a process dies, the system lets go of it.
 
     Parameters
     ----------
@@ -25,17 +25,18 @@ def locked(path: Path, busy: str = "") -> Iterator[None]:
     UsageError
         It is held, with the words of ``busy``.
     StorageError
-        The file can't be made.
+        The folder can't be made or opened.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise StorageError(f"{path} can't be written: {error.strerror}") from None
+        raise StorageError(f"{folder}: {error.strerror}") from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError:
+            raise UsageError(busy) from None
         yield
-    except BlockingIOError:
-        raise UsageError(busy) from None
     finally:
         os.close(handle)

@@ -44,11 +44,6 @@ class Places:
         """Versions that no gate has let through, laid out as a model store's folder."""
         return self.home / "candidates"
 
-    @property
-    def locks(self) -> Path:
-        """Lock files: one for each model that is decided on."""
-        return self.home / "locks"
-
     @cached_property
     def store(self) -> ModelStore:
         """What serves reads from: the installation's own models, then the shipped ones."""

@@ -107,12 +107,14 @@ def complete(run: RunFolder, data: Path, device: str | None, tracker: Tracker | 
     from service.cli.run_progress import run_progress
     from training.cases import of_members
     from training.export.export import export_run
+    from training.locking import locked
     from training.runs.device import choose_device
     from training.runs.start import sides
     from training.runs.train import train as train_run
     from training.tasks.build import task_of
 
-    with run_progress() as tell:
+    busy = f"another process trains {run.path.name}; wait for its end, or stop it first"
+    with locked(run.path, busy), run_progress() as tell:
         record = train_run(run, task_of(run), data, device=choose_device(device), tracker=tracker, tell=tell)
         if record.onnx_sha256 is None:
             tell.exporting()

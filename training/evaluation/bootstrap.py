@@ -120,29 +120,37 @@ def _summary(
     subjects, index = np.unique([subject for subject, _ in scores], return_inverse=True)
     values = np.array([value for _, value in scores])
     sums, counts = (np.bincount(index, weight).astype(np.float64) for weight in (values, np.ones(len(values))))
-    interval = _interval(sums, counts, confidence, resamples, seed) if len(subjects) > 1 else (None, None)
-    return math.fsum(values) / len(values), interval, len(subjects)
+    mean = math.fsum(values) / len(values)
+    if len(subjects) < 2:
+        return mean, (None, None), len(subjects)
+    (low, high) = interval(sums[:, None], counts, confidence, resamples, seed)[:, 0]
+    return mean, (float(low), float(high)), len(subjects)
 
 
-def _interval(
+def interval(
     sums: NDArray[np.float64], counts: NDArray[np.float64], confidence: float, resamples: int, seed: int
-) -> Interval:
-    tail = level(confidence, len(sums))
-    means = np.concatenate(
-        [
-            weights @ sums / (weights @ counts)
-            for weights in _weights(len(sums), resamples, np.random.default_rng(seed))
-        ]
-    )
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
+) -> NDArray[np.float64]:
+    """Bounds of the mean over the cases of drawn subjects, of several experiments with the same subjects at once.
 
+    Parameters
+    ----------
+    sums
+        [subject, experiment], each subject's values added up.
+    counts
+        [subject], so many values each.
 
-def _weights(subjects: int, resamples: int, rng: np.random.Generator) -> list[NDArray[np.float64]]:
-    """How often each subject is drawn, [resample, subject], some resamples at a time."""
-    odds = np.full(subjects, 1 / subjects)
-    sizes = [min(_AT_ONCE, resamples - start) for start in range(0, resamples, _AT_ONCE)]
-    return [rng.multinomial(subjects, odds, size).astype(np.float64) for size in sizes]
+    Returns
+    -------
+    ndarray
+        [2, experiment]: low, high.
+    """
+    tail, rng = level(confidence, len(counts)), np.random.default_rng(seed)
+    means = []
+    for start in range(0, resamples, _AT_ONCE):
+        size = min(_AT_ONCE, resamples - start)
+        drawn = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size).astype(np.float64)
+        means.append(drawn @ sums / (drawn @ counts)[:, None])
+    return np.asarray(np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0))
 
 
 def level(confidence: float, subjects: int) -> float:

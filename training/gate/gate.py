@@ -163,7 +163,7 @@ class Gate:
 
 def deciding(places: Places, model: str) -> AbstractContextManager[None]:
     """Nobody else on this machine counts a look, decides or moves an alias of ``model``; held for moments."""
-    return locked(places.locks / f"{model}.lock")
+    return locked(places.home / "models" / model)
 
 
 def gate_cohort(places: Places, rules: GateRules) -> Cohort:
@@ -193,11 +193,16 @@ def find_version(places: Places, model: str, version: str) -> ReleasedModel:
     EngineError
         It was altered, or its provenance is missing.
     """
-    store = places.all_versions
-    if version in store.versions(model):
-        return store.version(model, version)
-    known = ", ".join(store.versions(model)) or "none"
-    raise UsageError(f"model {model} has no version {version}; there are: {known}")
+    require_version(places, model, version)
+    return places.all_versions.version(model, version)
+
+
+def require_version(places: Places, model: str, version: str) -> None:
+    """UsageError where there is no such version, sound or not."""
+    versions = places.all_versions.versions(model)
+    if version not in versions:
+        known = ", ".join(versions) or "none"
+        raise UsageError(f"model {model} has no version {version}; there are: {known}")
 
 
 def refused(decision: Decision, *checks: Check) -> Decision:

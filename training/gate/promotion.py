@@ -20,7 +20,7 @@ from models.store import SHIPPED, ModelStore, ReleasedModel
 from training.evaluation.kept import CARD, KEPT, evaluation_of
 from training.evaluation.report import Report
 from training.gate.decision import Check, Decision, DecisionBook
-from training.gate.gate import Gate, deciding, find_version, refused
+from training.gate.gate import Gate, deciding, find_version, refused, require_version
 from training.places import Places
 
 
@@ -56,6 +56,7 @@ def promote(
     store = target(gate.places, into)
     if (store if into is None else ModelStore((into,))).aliases(model).champion == version:
         raise UsageError(f"{model} {version} is the champion")
+    require_version(gate.places, model, version)
     with deciding(gate.places, model):
         if standing := _standing(gate, model, version, shipping=into is not None):
             _put_into_effect(gate, store, standing)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.evaluation.bootstrap import level
+from training.evaluation.bootstrap import interval
 from training.gate.statistic import Array, sign_flip
 
 EXPERIMENTS = 2_000
@@ -38,17 +38,9 @@ def said_better(sums: Array, counts: Array, *, alpha: float, seed: int = 0) -> R
     alpha
         One-sided.
     """
-    low = bootstrap_low(sums, counts, alpha=alpha, seed=seed) > 0
+    low = interval(sums, counts, 1 - 2 * alpha, RESAMPLES, seed)[0] > 0
     flips = sign_flip(sums) <= alpha
     return Rates(float(low.mean()), float(flips.mean()), float((low & flips).mean()))
-
-
-def bootstrap_low(sums: Array, counts: Array, *, alpha: float, seed: int, resamples: int = RESAMPLES) -> Array:
-    """The lower bound of `training.evaluation.bootstrap.paired_difference`, of many experiments at once."""
-    number = len(counts)
-    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), resamples).astype(np.float64)
-    means = (drawn @ sums) / (drawn @ counts)[:, None]
-    return np.asarray(np.quantile(means, level(1 - 2 * alpha, number), axis=0))
 
 
 def flipped(

@@ -14,6 +14,7 @@ import yaml
 from scipy import ndimage
 
 from models.store import SHIPPED
+from training.locking import locked
 
 Run = Callable[..., Any]
 MODEL = "hippocampus_segmenter"
@@ -142,6 +143,9 @@ def test_train_makes_a_candidate(raysight: Run, tmp_path: Path) -> None:
     assert run.name in raysight("runs", "list").stdout
     shown = json.loads(raysight("runs", "show", run.name, "--json").stdout)
     assert shown["state"] == "done" and len(shown["by_epoch"]) == 1
+    with locked(run):
+        beside = raysight("train", MODEL, "--resume", "latest")
+        assert (beside.exit_code, beside.stdout) == (2, "") and "another process trains" in beside.stderr
     again = raysight("train", MODEL, "--resume", "latest", "--json")
     assert json.loads(again.stdout)["candidate"] == "1"  # nothing is done twice
 

@@ -37,6 +37,8 @@ def parity(house: House, released: ReleasedModel, at: float) -> Check:
     """What the gate says when the run's weights are those of a threshold at ``at``."""
     folder: Path = house.places.runs / released.provenance.lineage["run"]["run"]
     torch.save({"at": torch.tensor([at])}, folder / "weights.pt")
+    digest = sha256_of(folder / "weights.pt")
+    write_record(folder, read_record(folder).model_copy(update={"weights_sha256": digest}))
     decision = promote(house.gate(), "toy", released.version, by="li")
     return next(check for check in decision.checks if check.name == "parity")
 

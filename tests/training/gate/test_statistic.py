@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from imaging.errors import UsageError
-from training.evaluation.bootstrap import paired_difference
+from training.evaluation.bootstrap import interval, paired_difference
 from training.evaluation.report import CaseScores
-from training.gate.simulation import EXPERIMENTS, bootstrap_low, flipped, realistic, said_better
+from training.gate.simulation import EXPERIMENTS, flipped, realistic, said_better
 from training.gate.statistic import judge, sign_flip
 
 
@@ -36,7 +36,7 @@ def test_a_gain_of_two_hundredths_is_seen(kind: str) -> None:
 def test_the_simulated_bound_is_the_gates_own() -> None:
     differences, subjects = realistic(4, "heavy")
     sums, counts = flipped(differences, subjects, experiments=3, gain=0.004, seed=5)
-    low = bootstrap_low(sums, counts, alpha=0.025, seed=0, resamples=20_000)
+    low = interval(sums, counts, 0.95, 20_000, seed=0)[0]
     for experiment in range(3):  # every case gets its subject's mean: the same sums
         mean = dict(zip(sorted(set(subjects)), sums[:, experiment] / counts, strict=True))
         ours = cases([float(mean[s]) for s in subjects], subjects)
