@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from imaging.errors import EngineError, ImageError
+from imaging.errors import EngineError, ImageError, ModelFailure
 from imaging.pipeline import OpenModel
 from inference.engine import OnnxEngine
 from models.spec import ModelSpec, VolumeInput
@@ -142,9 +142,10 @@ def score_cases(
         began = time.perf_counter()
         try:
             answer = evaluator.answer(model, case)
-        except ImageError as error:
+        except (ImageError, ModelFailure) as error:
             answer = None
-            scores = _unread(case, evaluator, str(error))
+            what = "not read" if isinstance(error, ImageError) else "no answer"
+            scores = _without_scores(case, evaluator, f"{what}: {error}")
         seconds += time.perf_counter() - began
         if answer is not None:
             scores = evaluator.score(case, answer)
@@ -217,9 +218,9 @@ def _rank(group: str) -> tuple[int, tuple[tuple[int, str], ...]]:
     return place, natural(group)
 
 
-def _unread(case: LabelledVolume, evaluator: Evaluator, why: str) -> CaseScores:
+def _without_scores(case: LabelledVolume, evaluator: Evaluator, why: str) -> CaseScores:
     nothing = {metric.name: None for metric in evaluator.metrics}
-    return CaseScores(case=case.case, subject=case.subject, scores=nothing, failure=f"not read: {why}")
+    return CaseScores(case=case.case, subject=case.subject, scores=nothing, failure=why)
 
 
 def _draw(folder: Path, case: LabelledVolume, answer: Any, scores: CaseScores, spec: ModelSpec) -> None:

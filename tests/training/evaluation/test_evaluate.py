@@ -14,6 +14,7 @@ from inference.engine import OnnxEngine
 from inference.session import EngineOptions
 from models.publish import publish
 from models.store import ModelStore, ReleasedModel
+from tests.inference.toys import spread
 from tests.training.evaluation.conftest import PATCH, SPEC, ball
 from training.cases import of_folder
 from training.evaluation.baseline import prior_baseline
@@ -114,6 +115,15 @@ def test_an_image_that_can_not_be_read_is_a_failure_not_an_end(
     assert report.cases[1].failure.startswith("not read: The image holds a single value")
     assert set(report.cases[1].scores.values()) == {None}
     assert report.figures["dice_mean"].cases == 1
+
+
+def test_a_case_that_the_model_fails_on_is_a_failure_not_an_end(
+    write: Write, candidate: Candidate, places: Places
+) -> None:
+    cases = of_folder(write(1))
+    released = candidate(spread(PATCH, (0, float("nan"), -20)))
+    report = evaluate(released, engine(places), cases, data="folder", resamples=FEW)
+    assert report.cases[0].failure.startswith("no answer: ") and set(report.cases[0].scores.values()) == {None}
 
 
 def test_what_stops_an_evaluation(write: Write, candidate: Candidate, places: Places, tmp_path: Path) -> None:
