@@ -14,15 +14,19 @@ from dicom_node.blobs import MemoryBlobStore
 from dicom_node.objects.profile import ObjectProfile
 from dicom_node.reader.folder import read_folder
 from dicom_node.reader.headers import InstanceHeader
+from dicom_node.reader.identity import PatientIdentity, read_patient
 from dicom_node.reader.study import assemble_study
 from imaging.errors import EngineError, StorageError
+from imaging.pipeline import Selection
 from imaging.reading import Reading, ReadingStatus
 from imaging.study import StudyInfo
 from pipelines.released import AnyPipeline
 from service.configuration import Configuration
 from service.device import device_of
 from service.engine import make_engine
-from service.workflows.requests import ReadingRequest, make_request
+from service.priors.choose import Found, Wish, choose
+from service.workflows.models import as_asked
+from service.workflows.requests import PriorReference, ReadingRequest, make_request
 from service.workflows.results import ResultStore
 from service.workflows.steps import Reader, Stopwatch
 
@@ -65,6 +69,7 @@ def read_folder_to(
     folder: Path,
     out: Path,
     *,
+    prior: Path | None = None,
     pipelines: Sequence[str] | None = None,
     profile: ObjectProfile | None = None,
     on_progress: Callable[[str, float], None] | None = None,
@@ -73,6 +78,8 @@ def read_folder_to(
 
     Parameters
     ----------
+    prior
+        Folder with earlier examinations, for pipelines that compare: the newest that fits is taken.
     pipelines
         Names of those that read; all configured ones when None.
     on_progress
@@ -90,6 +97,11 @@ def read_folder_to(
     tell = on_progress or (lambda _what, _share: None)
     tell("reading headers", 0.0)
     headers, unreadable = read_folder(folder, on_progress=None)
+    earlier = None
+    if prior is not None:
+        earlier_headers, earlier_unreadable = read_folder(prior)
+        earlier = _studies(earlier_headers)
+        unreadable = [*unreadable, *earlier_unreadable]
     results, models = ResultStore(MemoryBlobStore()), configuration.home.models
     reader = Reader(
         pipelines=configuration.pipelines,
@@ -105,7 +117,8 @@ def read_folder_to(
     found = []
     for done, (study, pipeline) in enumerate(work):
         tell(f"{pipeline.name}: study …{study.study_instance_uid[-8:]}", done / len(work))
-        found.append(_read(reader, study, pipeline, profile or ObjectProfile(), out))
+        request = _request(reader, study, pipeline, earlier)
+        found.append(_read(reader, request, profile or ObjectProfile(), out / study.study_instance_uid))
     tell("done", 1.0)
     return OfflineReport(tuple(found), tuple(unreadable))
 
@@ -117,20 +130,55 @@ def _studies(headers: Sequence[InstanceHeader]) -> list[StudyInfo]:
     return [assemble_study(by_study[uid]) for uid in sorted(by_study)]
 
 
-def _read(
-    reader: Reader, study: StudyInfo, pipeline: AnyPipeline, profile: ObjectProfile, out: Path
-) -> OfflineResult:
+def _request(
+    reader: Reader, study: StudyInfo, pipeline: AnyPipeline, earlier: Sequence[StudyInfo] | None
+) -> ReadingRequest:
+    """What is to be read, with the newest of the ``earlier`` examinations that fits; None: none was given.
+
+    Raises
+    ------
+    EngineError
+        It can't be read yet.
+    """
     evidence = Evidence(EvidenceKind.ASKED, datetime.now(UTC), "a folder was read")
-    request = reader.results.put_request(make_request(study, pipeline, evidence, models=reader.models))
+    request = make_request(study, pipeline, evidence, models=reader.models)
     if request.waits_for:
         raise EngineError(f"{pipeline.name}: {request.waits_for}")
+    if earlier is not None and pipeline.priors is not None and isinstance(request.answer, Selection):
+        model = as_asked(pipeline, reader.models, request.model)
+        wish = Wish(model, pipeline.priors, request.answer.series[0].modality)
+        found = _newest(study, earlier, wish)
+        request = request.with_prior(pipeline, found.prior, found.notes)
+    return reader.results.put_request(request)
+
+
+def _newest(study: StudyInfo, earlier: Sequence[StudyInfo], wish: Wish) -> Found:
+    patient, notes = _patient(study), tuple[str, ...]()
+    taken = list[PriorReference]()
+    for other in earlier:
+        if other.study_instance_uid != study.study_instance_uid and other.patients:
+            found = choose(study, other, wish, patient=patient, other=_patient(other))
+            notes += found.notes
+            taken += [found.prior] if found.prior else []
+    if taken:
+        return Found(min(taken, key=lambda prior: prior.days), notes)
+    return Found(None, (*notes, "Nothing in the folder of earlier examinations could be compared"))
+
+
+def _patient(study: StudyInfo) -> PatientIdentity:
+    """Whose study it is, by an image of it."""
+    images = (i for series in study.series for i in series.instances if i.is_image)
+    return read_patient(Path(next(images).blob))
+
+
+def _read(reader: Reader, request: ReadingRequest, profile: ObjectProfile, out: Path) -> OfflineResult:
     watch = Stopwatch()
     reading = reader.read(request.key, watch)
     reader.write(request.key, profile, watch)
-    objects, picture, problem = _save(reader.results, request, profile, out / study.study_instance_uid)
+    objects, picture, problem = _save(reader.results, request, profile, out)
     return OfflineResult(
-        study_instance_uid=study.study_instance_uid,
-        pipeline=pipeline.name,
+        study_instance_uid=request.study_instance_uid,
+        pipeline=request.pipeline,
         status=reading.status,
         reason=reading.reason.message if reading.reason else "",
         reading=reading,

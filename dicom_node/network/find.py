@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, time
-from itertools import islice
 
 from pydicom.dataset import Dataset
 from pynetdicom import build_context
@@ -15,11 +13,9 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from dicom_node.network.association import associate, lost, refusal
 from dicom_node.network.peers import RemoteAE
-from dicom_node.reader.values import da, tm
 from imaging.errors import PeerError
 
 _PENDING = (0xFF00, 0xFF01)
-MOST_STUDIES = 500
 _UIDS_PER_QUERY = 200  # a list in explicit VR has 64 KiB at most
 
 
@@ -61,133 +57,14 @@ def series_counts(remote: RemoteAE, calling_ae: str, study_uid: str) -> dict[str
     PeerError
         When there is no answer; PeerRefusal when the answer is a failure.
     """
-    query = _query("SERIES", StudyInstanceUID=study_uid, SeriesInstanceUID="", NumberOfSeriesRelatedInstances="")
+    query = identifier("SERIES", StudyInstanceUID=study_uid, SeriesInstanceUID="", NumberOfSeriesRelatedInstances="")
     with associate(remote, calling_ae, [build_context(StudyRootQueryRetrieveInformationModelFind)]) as assoc:
-        answers = list(_find(remote, assoc, query))
+        answers = list(matches(remote, assoc, query))
     return {
-        _text(answer, "SeriesInstanceUID"): _count(remote, answer)
+        text_of(answer, "SeriesInstanceUID"): count_of(remote, answer)
         for answer in answers
         if "SeriesInstanceUID" in answer
     }
-
-
-@dataclass(frozen=True)
-class StudyAnswer:
-    """A study in the archive's words; empty, or None, where it says nothing.
-
-    Parameters
-    ----------
-    modalities
-        Modalities in Study (0008,0061).
-    birth_date, sex
-        Of the patient, as DA and CS.
-    """
-
-    study_instance_uid: str
-    study_date: date | None
-    study_time: time | None
-    modalities: frozenset[str]
-    description: str
-    patient_id: str
-    issuer: str
-    birth_date: str
-    sex: str
-    name: str
-
-
-@dataclass(frozen=True)
-class SeriesAnswer:
-    """A series in the archive's words; empty, or None, where it says nothing.
-
-    Parameters
-    ----------
-    instances
-        Number of Series Related Instances (0020,1209).
-    """
-
-    series_instance_uid: str
-    modality: str
-    number: int | None
-    description: str
-    protocol: str
-    body_part: str
-    instances: int | None
-
-
-def studies_of_patient(
-    remote: RemoteAE, calling_ae: str, patient_id: str, first: date, last: date
-) -> list[StudyAnswer]:
-    """The studies that were made of a patient between two dates, these included.
-
-    The ID alone names nobody: the issuer is for the caller to compare.
-
-    Raises
-    ------
-    ValueError
-        The ID is empty or holds a wildcard, so that it would match other patients.
-    PeerError
-        When there is no answer, or more than `MOST_STUDIES` studies; PeerRefusal when the answer is a failure.
-    """
-    if not patient_id.strip() or set(patient_id) & set("*?\\"):
-        raise ValueError("this Patient ID can't be asked for: it is empty or holds a wildcard")
-    patient = ("IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientName")
-    query = _query(
-        "STUDY",
-        PatientID=patient_id,
-        StudyDate=f"{first:%Y%m%d}-{last:%Y%m%d}",
-        **dict.fromkeys(("StudyInstanceUID", "StudyTime", "StudyDescription", "ModalitiesInStudy", *patient), ""),
-    )
-    query.SpecificCharacterSet = "ISO_IR 192"
-    with associate(remote, calling_ae, [build_context(StudyRootQueryRetrieveInformationModelFind)]) as assoc:
-        answers = list(islice(_find(remote, assoc, query), MOST_STUDIES + 1))
-        if len(answers) > MOST_STUDIES:
-            raise PeerError(f"{remote} has more than {MOST_STUDIES} studies of one patient in the years asked for")
-    return [
-        StudyAnswer(
-            study_instance_uid=_text(answer, "StudyInstanceUID"),
-            study_date=da(_text(answer, "StudyDate")),
-            study_time=tm(_text(answer, "StudyTime")),
-            modalities=frozenset(_texts(answer, "ModalitiesInStudy")),
-            description=_text(answer, "StudyDescription"),
-            patient_id=_text(answer, "PatientID"),
-            issuer=_text(answer, "IssuerOfPatientID"),
-            birth_date=_text(answer, "PatientBirthDate"),
-            sex=_text(answer, "PatientSex"),
-            name=_text(answer, "PatientName"),
-        )
-        for answer in answers
-        # some archives match part of an ID, or ignore case
-        if _text(answer, "PatientID") == patient_id.strip() and _text(answer, "StudyInstanceUID")
-    ]
-
-
-def series_of_study(remote: RemoteAE, calling_ae: str, study_uid: str) -> list[SeriesAnswer]:
-    """The series that the archive has of a study.
-
-    Raises
-    ------
-    PeerError
-        When there is no answer; PeerRefusal when the answer is a failure.
-    """
-    asked = ("SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "ProtocolName", "BodyPartExamined")
-    query = _query(
-        "SERIES", StudyInstanceUID=study_uid, **dict.fromkeys((*asked, "NumberOfSeriesRelatedInstances"), "")
-    )
-    with associate(remote, calling_ae, [build_context(StudyRootQueryRetrieveInformationModelFind)]) as assoc:
-        answers = list(_find(remote, assoc, query))
-    return [
-        SeriesAnswer(
-            series_instance_uid=_text(answer, "SeriesInstanceUID"),
-            modality=_text(answer, "Modality"),
-            number=int(number) if (number := _text(answer, "SeriesNumber")).isdecimal() else None,
-            description=_text(answer, "SeriesDescription"),
-            protocol=_text(answer, "ProtocolName"),
-            body_part=_text(answer, "BodyPartExamined"),
-            instances=_count(remote, answer),
-        )
-        for answer in answers
-        if _text(answer, "SeriesInstanceUID")
-    ]
 
 
 def study_identity(remote: RemoteAE, calling_ae: str, study_uid: str) -> StudyIdentity | None:
@@ -198,15 +75,15 @@ def study_identity(remote: RemoteAE, calling_ae: str, study_uid: str) -> StudyId
     PeerError
         When there is no answer, or more than one patient has the study; PeerRefusal when the answer is a failure.
     """
-    query = _query("STUDY", StudyInstanceUID=study_uid, PatientID="", IssuerOfPatientID="", AccessionNumber="")
+    query = identifier("STUDY", StudyInstanceUID=study_uid, PatientID="", IssuerOfPatientID="", AccessionNumber="")
     with associate(remote, calling_ae, [build_context(StudyRootQueryRetrieveInformationModelFind)]) as assoc:
-        answers = list(_find(remote, assoc, query))
+        answers = list(matches(remote, assoc, query))
     identities = {
         StudyIdentity(
-            _text(answer, "PatientID"), _text(answer, "IssuerOfPatientID"), _text(answer, "AccessionNumber")
+            text_of(answer, "PatientID"), text_of(answer, "IssuerOfPatientID"), text_of(answer, "AccessionNumber")
         )
         for answer in answers
-        if _text(answer, "StudyInstanceUID") == study_uid
+        if text_of(answer, "StudyInstanceUID") == study_uid
     }
     if len(identities) > 1:
         raise PeerError(f"{remote} has study {study_uid} under {len(identities)} identities")
@@ -243,11 +120,12 @@ def instances_present(remote: RemoteAE, calling_ae: str, references: Sequence[In
 
 
 def _instances(remote: RemoteAE, assoc: Association, study: str, series: str, asked: list[str]) -> set[str]:
-    query = _query("IMAGE", StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=asked)
-    return {_text(answer, "SOPInstanceUID") for answer in _find(remote, assoc, query)} & set(asked)
+    query = identifier("IMAGE", StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=asked)
+    return {text_of(answer, "SOPInstanceUID") for answer in matches(remote, assoc, query)} & set(asked)
 
 
-def _query(level: str, **keys: str | list[str]) -> Dataset:
+def identifier(level: str, **keys: str | list[str]) -> Dataset:
+    """The identifier of a query: its level, its keys and what they must match."""
     query = Dataset()
     query.QueryRetrieveLevel = level
     for keyword, value in keys.items():
@@ -255,7 +133,7 @@ def _query(level: str, **keys: str | list[str]) -> Dataset:
     return query
 
 
-def _find(remote: RemoteAE, assoc: Association, query: Dataset) -> Iterator[Dataset]:
+def matches(remote: RemoteAE, assoc: Association, query: Dataset) -> Iterator[Dataset]:
     """Identifiers of all matches; raises unless the query ends with success."""
     level = f"a {query.QueryRetrieveLevel} query"
     for status, identifier in assoc.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
@@ -269,17 +147,14 @@ def _find(remote: RemoteAE, assoc: Association, query: Dataset) -> Iterator[Data
             raise refusal(remote, level, status)
 
 
-def _text(answer: Dataset, keyword: str) -> str:
+def text_of(answer: Dataset, keyword: str) -> str:
+    """A value of an answer, without padding; empty when it is absent."""
     return str(answer.get(keyword, None) or "").strip()
 
 
-def _texts(answer: Dataset, keyword: str) -> list[str]:
-    value = answer.get(keyword, None) or ()
-    return [str(item).strip() for item in ([value] if isinstance(value, str) else value)]
-
-
-def _count(remote: RemoteAE, answer: Dataset) -> int | None:
-    text = _text(answer, "NumberOfSeriesRelatedInstances")
+def count_of(remote: RemoteAE, answer: Dataset) -> int | None:
+    """Number of Series Related Instances (0020,1209) of an answer; PeerError when it is no number."""
+    text = text_of(answer, "NumberOfSeriesRelatedInstances")
     if text and not text.isdecimal():
-        raise PeerError(f"{remote} counts {text!r} instances in series {_text(answer, 'SeriesInstanceUID')}")
+        raise PeerError(f"{remote} counts {text!r} instances in series {text_of(answer, 'SeriesInstanceUID')}")
     return int(text) if text else None

@@ -24,11 +24,15 @@ UNREADABLE_SHOWN = 5
 def read(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of DICOM files, one study or several.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where SR, SEG and picture go, one folder per study.")],
+    prior: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder with the patient's earlier examination.")
+    ] = None,
     pipeline: Annotated[list[str] | None, typer.Option(help="Only this pipeline; may be given again.")] = None,
     json: Json = False,
 ) -> None:
     """Read a folder as the node would read a study: the same pipelines, the same SR and SEG files.
 
+    With --prior, pipelines that compare are given the newest examination in that folder that is the same patient's.
     A study that is not read says why; that is never the same as a study without a mark. Exit code 1 when a reading
     failed, its objects could not be written, or no DICOM file was found.
     """
@@ -41,7 +45,7 @@ def read(
     for name in pipeline or ():
         if name not in ready.pipelines:
             raise UsageError(f"there is no pipeline {name!r}; known: {', '.join(ready.pipelines)}")
-    report = _read(ready, folder, out, pipeline)
+    report = _read(ready, folder, out, prior, pipeline)
     if json:
         print_json(report)
     else:
@@ -52,7 +56,9 @@ def read(
         raise typer.Exit(SAID_NO)
 
 
-def _read(ready: Configuration, folder: Path, out: Path, pipelines: list[str] | None) -> OfflineReport:
+def _read(
+    ready: Configuration, folder: Path, out: Path, prior: Path | None, pipelines: list[str] | None
+) -> OfflineReport:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -66,6 +72,7 @@ def _read(ready: Configuration, folder: Path, out: Path, pipelines: list[str] | 
             ready,
             folder,
             out,
+            prior=prior,
             pipelines=pipelines,
             on_progress=lambda what, share: progress.update(task, description=what, completed=share),
         )

@@ -8,7 +8,6 @@ fetch from an archive, and says what came of it.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import select
@@ -17,7 +16,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +29,8 @@ from dicom_node.network.peers import Limits, Peer, RemoteAE
 from dicom_node.network.retrieve import Wanted
 from dicom_node.network.scp import StoreSCP
 from dicom_node.spool.log import ReceiveLog
-from imaging.errors import PeerError, StorageError, UsageError
-from service.node.retrieval import RetrieveAnswer, RetrieveOrder, Service, carry_out
+from imaging.errors import StorageError, UsageError
+from service.node.retrieval import Orders, RetrieveAnswer, RetrieveOrder, Service, carry_out
 from service.roles import RECEIVER, Restarts, die_with_parent, hold_role
 
 log = structlog.get_logger(__name__)
@@ -41,7 +39,6 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.05
 FIRST_RESTART_SECONDS = 0.1
-ANSWER_SECONDS = 15.0  # the receiver keeps to the time that it is given, but for connecting and leaving
 
 
 @dataclass(frozen=True)
@@ -80,9 +77,7 @@ class Receiver:
         self._associations: Mapping[str, int] = {}
         self._listening_since: datetime | None = None
         self._left_at: dict[str, datetime] = {}
-        self._orders: dict[int, Future[RetrieveAnswer]] = {}
-        self._number = itertools.count()
-        self._asking = threading.Lock()
+        self._orders = Orders(self._tell)
         self._settled = threading.Event()
         self._stopping = threading.Event()
         # the kernel ends a receiver with the thread that started it: this one lives as long as the node
@@ -123,42 +118,15 @@ class Receiver:
         return self._associations.get(calling_ae, 0)
 
     def retrieve(self, archive: RemoteAE, service: Service, wanted: Wanted) -> int:
-        """Have series fetched into the spool, and wait for it; the number of instances that came.
+        """Have series fetched into the spool, as `Orders.retrieve`."""
+        return self._orders.retrieve(archive, service, wanted)
 
-        Raises
-        ------
-        PeerError
-            Why they did not all come.
-        """
-        order = RetrieveOrder(next(self._number), archive, service, wanted)
-        answer = self._orders[order.number] = Future[RetrieveAnswer]()
-        try:
-            self._tell(order)
-            got = answer.result(wanted.seconds + ANSWER_SECONDS)
-        except TimeoutError:
-            raise PeerError(f"{archive} was too slow") from None
-        finally:
-            del self._orders[order.number]
-        if got.problem:
-            raise PeerError(got.problem)
-        return got.instances
-
-    def _tell(self, order: RetrieveOrder) -> None:
+    def _tell(self, line: bytes) -> None:
         process = self._process
-        with self._asking:
-            try:
-                if process is None or process.stdin is None:
-                    raise BrokenPipeError
-                process.stdin.write(json.dumps({"retrieve": order.to_json()}).encode() + b"\n")
-                process.stdin.flush()
-            except (OSError, ValueError):  # ValueError: closed
-                raise PeerError("the receiver does not run") from None
-
-    def _give_up_orders(self) -> None:
-        """The receiver ended: whoever waits for it is told."""
-        for number, answer in list(self._orders.items()):
-            if not answer.done():
-                answer.set_result(RetrieveAnswer(number, 0, "the receiver ended"))
+        if process is None or process.stdin is None:
+            raise BrokenPipeError
+        process.stdin.write(line)
+        process.stdin.flush()
 
     def _keep(self) -> None:
         """Start it again whenever it ends: at once, and ever later when that happens again and again."""
@@ -171,7 +139,7 @@ class Receiver:
                 if self._stopping.is_set():
                     _end_input(process)
                 self._listen(cast(IO[bytes], process.stdout))
-            self._give_up_orders()
+            self._orders.give_up("the receiver ended")
             self._associations = {}
             self._listening_since = None
             self._settled.set()
@@ -187,9 +155,7 @@ class Receiver:
             except ValueError:
                 continue  # it was killed in the middle of a line
             if "retrieved" in said:
-                answered = RetrieveAnswer(**said["retrieved"])
-                if (waits := self._orders.get(answered.number)) is not None and not waits.done():
-                    waits.set_result(answered)
+                self._orders.answered(RetrieveAnswer(**said["retrieved"]))
                 continue
             now = said.get("associations", {})
             for left in self._associations.keys() - now.keys():
@@ -252,7 +218,7 @@ def _report(scp: StoreSCP) -> None:
                 return
             *lines, asked = (asked + came).split(b"\n")
             for line in lines:
-                order = RetrieveOrder.from_json(json.loads(line)["retrieve"])
+                order = RetrieveOrder.from_json(json.loads(line))
                 fetch = threading.Thread(target=lambda o=order: answers.put(carry_out(o, scp)), daemon=True)
                 fetch.start()
         while not answers.empty():

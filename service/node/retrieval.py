@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import json
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -16,6 +20,7 @@ from imaging.errors import PeerError, StorageError
 log = structlog.get_logger(__name__)
 
 Service = Literal["get", "move"]
+ANSWER_SECONDS = 15.0  # the receiver keeps to the time that it is given, but for connecting and leaving
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,57 @@ class RetrieveAnswer:
     number: int
     instances: int
     problem: str = ""
+
+
+class Orders:
+    """The node's side: orders that are out, each with somebody who waits for its answer.
+
+    Parameters
+    ----------
+    tell
+        Gives the receiver a line; OSError or ValueError when it can't be told.
+    """
+
+    def __init__(self, tell: Callable[[bytes], None]) -> None:
+        self._tell = tell
+        self._telling = threading.Lock()
+        self._numbers = itertools.count()
+        self._waiting: dict[int, Future[RetrieveAnswer]] = {}
+
+    def retrieve(self, archive: RemoteAE, service: Service, wanted: Wanted) -> int:
+        """Have series fetched, and wait for it; the number of instances that came.
+
+        Raises
+        ------
+        PeerError
+            Why they did not all come.
+        """
+        order = RetrieveOrder(next(self._numbers), archive, service, wanted)
+        answer = self._waiting[order.number] = Future[RetrieveAnswer]()
+        try:
+            with self._telling:
+                self._tell(json.dumps(order.to_json()).encode() + b"\n")
+            got = answer.result(wanted.seconds + ANSWER_SECONDS)
+        except TimeoutError:
+            raise PeerError(f"{archive} was too slow") from None
+        except (OSError, ValueError):  # ValueError: the pipe is closed
+            raise PeerError("the receiver does not run") from None
+        finally:
+            del self._waiting[order.number]
+        if got.problem:
+            raise PeerError(got.problem)
+        return got.instances
+
+    def answered(self, answer: RetrieveAnswer) -> None:
+        """The receiver said so."""
+        waits = self._waiting.get(answer.number)
+        if waits is not None and not waits.done():
+            waits.set_result(answer)
+
+    def give_up(self, why: str) -> None:
+        """No answer will come to what is out now."""
+        for number in list(self._waiting):
+            self.answered(RetrieveAnswer(number, 0, why))
 
 
 def carry_out(order: RetrieveOrder, scp: StoreSCP) -> RetrieveAnswer:

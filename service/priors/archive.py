@@ -9,7 +9,7 @@ from datetime import date
 from threading import BoundedSemaphore
 from time import monotonic
 
-from dicom_node.network.find import SeriesAnswer, StudyAnswer, series_of_study, studies_of_patient
+from dicom_node.network.history import SeriesAnswer, StudyAnswer, series_of_study, studies_of_patient
 from dicom_node.network.peers import RemoteAE
 from dicom_node.network.retrieve import IMAGE_CLASSES, Wanted
 from dicom_node.reader.identity import PatientIdentity

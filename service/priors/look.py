@@ -12,7 +12,7 @@ from time import monotonic
 
 import structlog
 
-from dicom_node.network.find import StudyAnswer
+from dicom_node.network.history import StudyAnswer
 from dicom_node.reader.identity import PatientIdentity, read_patient
 from imaging.errors import HeaderError, PeerError
 from imaging.study import StudyInfo

@@ -21,7 +21,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from dicom_node.network.find import series_of_study, studies_of_patient
+from dicom_node.network.history import series_of_study, studies_of_patient
 from dicom_node.network.peers import RemoteAE
 from dicom_node.network.retrieve import Wanted, get_series, move_series
 from dicom_node.network.store import send_files

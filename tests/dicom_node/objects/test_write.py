@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pydicom import Dataset, dcmread
 
-from dicom_node.objects.order import PredecessorReference, ResultOrder, Role
+from dicom_node.objects.order import PredecessorReference, PriorStudy, ResultOrder, Role
 from dicom_node.objects.profile import CharacterSet, Language, ObjectProfile, SRClass
 from dicom_node.objects.sources import read_sources
 from dicom_node.objects.verify import check_objects
@@ -23,6 +23,7 @@ from imaging.errors import ResultError
 from imaging.images import Mask
 from imaging.reading import Assessment, ReadingStatus
 from imaging.reasons import Reason, ReasonKind
+from imaging.study import InstanceInfo, SeriesInfo
 from tests.dicom_node.objects.orders import (
     BEIJING,
     OBVIOUS,
@@ -190,6 +191,27 @@ def test_predecessor(tmp_path: Path) -> None:
     assert item.StudyInstanceUID == "1.2.3"
     assert item.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.2.5"
     assert "Replaces the earlier report 1.2.5" in texts(report)
+
+
+def test_an_earlier_examination_stands_as_other_evidence(tmp_path: Path) -> None:
+    instances = tuple(
+        InstanceInfo("1.9", "1.9.1", f"1.9.1.{n}", "1.2.840.10008.5.1.4.1.1.2", "", "", "", True, False, "CT")
+        for n in (1, 2)
+    )
+    series = SeriesInfo("1.9.1", "CT", instances, series_number=4, description="Thin")
+    order = small_order(tmp_path, prior=PriorStudy("1.9", date(2025, 3, 1), (series,)))
+    report = parsed(order)[Role.SR]
+    (study,) = report.PertinentOtherEvidenceSequence
+    assert study.StudyInstanceUID == "1.9"
+    (referenced,) = study.ReferencedSeriesSequence
+    assert [i.ReferencedSOPInstanceUID for i in referenced.ReferencedSOPSequence] == ["1.9.1.1", "1.9.1.2"]
+    assert "Earlier examination at hand: 2025-03-01, series 4 (Thin), 2 images [1.9]" in texts(report)
+    (own,) = report.CurrentRequestedProcedureEvidenceSequence
+    assert own.StudyInstanceUID == report.StudyInstanceUID
+    undated = small_order(
+        tmp_path, prior=PriorStudy("1.9", None, (series,)), profile=ObjectProfile(language=Language.ZH)
+    )
+    assert "可供对比的既往检查：日期未知，序列 4（Thin），2 幅图像 [1.9]" in texts(parsed(undated)[Role.SR])
 
 
 @pytest.mark.parametrize(

@@ -142,3 +142,25 @@ def test_what_came_back_after_its_release_is_kept_as_long_as_a_new_image(
         connection.execute(update(i).where(i.c.digest == "1").values(received_at=NOW - timedelta(days=1)))
     assert release_images(engine, spool, tmp_path / "spool", KEEP) == 1
     assert kept(engine) == {"1"}
+
+
+def test_an_earlier_examination_goes_when_nothing_reads_with_it(
+    engine: Engine, spool: LocalBlobStore, tmp_path: Path
+) -> None:
+    """One that was fetched is never complete; one that was sent is finished by itself."""
+    for uid in ("fetched", "sent"):
+        add(engine, spool, uid, 30, reading="read", delivery="confirmed")
+        add(engine, spool, f"after {uid}".replace(" ", "-"), 1, reading="queued", delivery="confirmed")
+    s, i, r = tables.studies, tables.instances, tables.readings
+    with engine.begin() as connection:
+        connection.execute(r.delete().where(r.c.key == "fetched"))
+        connection.execute(update(s).where(s.c.study_instance_uid == "fetched").values(complete_at=None))
+        connection.execute(update(i).where(i.c.study_instance_uid == "fetched").values(retrieved_by="C-GET"))
+        for uid in ("fetched", "sent"):
+            of_it = update(r).where(r.c.key == f"after-{uid}")
+            connection.execute(of_it.values(prior_study_instance_uid=uid))
+    assert release_images(engine, spool, tmp_path / "spool", KEEP) == 0
+    with engine.begin() as connection:
+        connection.execute(update(r).values(state="read"))
+    assert release_images(engine, spool, tmp_path / "spool", KEEP) == 2
+    assert kept(engine) == {"after-fetched", "after-sent"}
