@@ -13,7 +13,16 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from training.cohort import Cohort, CohortDescription, CohortRefusal, RefusalKind, Split, build_cohort
+from training.cohort import (
+    Cohort,
+    CohortDescription,
+    CohortRefusal,
+    FileRole,
+    Member,
+    RefusalKind,
+    Split,
+    build_cohort,
+)
 from training.cohort.fingerprint import similarities
 
 DICOM = [{"name": "scans", "folder": "ct", "layout": "dicom", "origin": "made by the test", "licence": "CC0"}]
@@ -173,3 +182,89 @@ def test_real_images(describe: Callable[..., CohortDescription], data_dir: Path,
         with pytest.raises(CohortRefusal) as caught:
             build_cohort(description, data_dir, on=today)
         assert {r.kind for r in caught.value.refusals} == {expected}
+
+
+def files_of(member: Member, role: FileRole) -> tuple[str, ...]:
+    return tuple(file.path for file in member.files if file.role is role)
+
+
+CHEST = {
+    "name": "scans",
+    "folder": "ct",
+    "layout": "chest-ct",
+    "scans": ["scan1"],
+    "origin": "a test",
+    "licence": "CC0",
+}
+
+
+@pytest.fixture
+def freeze_chest(describe: Callable[..., CohortDescription], tmp_path: Path, today: date) -> Callable[..., Cohort]:
+    def one(**changes: Any) -> Cohort:
+        splits = {"by": "folds", "table": "lung", "gate": 1}  # LIDC-IDRI-0001 stands in fold 1
+        train = CHEST | {"name": "others", "scans": ["scan2"], "readers": "readers"}
+        sources = [CHEST | {"readers": "readers"} | changes, train]
+        (tmp_path / "data" / "readers").write_text("outlines")
+        return build_cohort(describe(sources=sources, classes={}, splits=splits), tmp_path / "data", on=today)
+
+    return one
+
+
+@pytest.fixture
+def second_scan(scan: Callable[..., Any]) -> None:
+    scan(2, "LIDC-IDRI-0002")
+
+
+@pytest.mark.usefixtures("second_scan")
+def test_a_whole_scan_stands_in_the_fold_of_its_patient(
+    scan: Callable[..., Any], freeze_chest: Callable[..., Cohort]
+) -> None:
+    scan(1, "LIDC-IDRI-0001")
+    scan(3, "LIDC-IDRI-9999")  # in the folder, but no part of the source
+    one, other = freeze_chest().members
+    assert (one.subject, one.split, one.fold) == ("LIDC-IDRI-0002", Split.TRAIN, 4)
+    assert (other.subject, other.split, other.fold) == ("LIDC-IDRI-0001", Split.GATE, 1)
+    assert (len(files_of(other, FileRole.IMAGE)), files_of(other, FileRole.LABEL)) == (20, ("readers",))
+    assert len(other.fingerprint) == 704
+
+
+@pytest.mark.usefixtures("second_scan")
+def test_a_patient_of_no_fold_is_refused(scan: Callable[..., Any], freeze_chest: Callable[..., Cohort]) -> None:
+    scan(1, "LIDC-IDRI-9999")
+    assert refusals(freeze_chest)[0][0] is RefusalKind.NO_SUBJECT
+
+
+@pytest.mark.usefixtures("second_scan")
+def test_segmentations_are_labels_and_must_be_there(
+    scan: Callable[..., Any], freeze_chest: Callable[..., Cohort], tmp_path: Path
+) -> None:
+    paths = scan(1, "LIDC-IDRI-0001")
+    ((kind, message),) = refusals(lambda: freeze_chest(readers=None))
+    assert kind is RefusalKind.NO_PARTNER and "no segmentations in scan1-seg" in message
+    beside = tmp_path / "data" / "ct" / "scan1-seg" / "alg01.dcm"
+    beside.parent.mkdir()
+    beside.write_bytes(paths[0].read_bytes())
+    assert files_of(freeze_chest(readers=None).members[1], FileRole.LABEL) == ("ct/scan1-seg/alg01.dcm",)
+
+
+@pytest.mark.usefixtures("second_scan")
+@pytest.mark.parametrize(
+    ("marks", "statement", "taken"),
+    [
+        ({"PatientComments": "no mark"}, None, False),
+        ({"PatientComments": "no mark"}, "The archive, by PS3.15", True),
+        ({"PatientIdentityRemoved": "YES"}, None, False),
+        ({"PatientIdentityRemoved": "YES"}, "The archive, by PS3.15", True),
+        ({"PatientIdentityRemoved": "NO", "DeidentificationMethod": "none"}, "The archive, by PS3.15", False),
+    ],
+)
+def test_files_without_the_mark_need_a_statement(
+    scan: Callable[..., Any], freeze_chest: Callable[..., Cohort], marks: dict[str, str], statement: str, taken: bool
+) -> None:
+    scan(1, "LIDC-IDRI-0001", **marks)
+    if taken:
+        assert len(freeze_chest(deidentified=statement).members) == 2
+        return
+    assert {kind for kind, _ in refusals(lambda: freeze_chest(deidentified=statement))} == {
+        RefusalKind.NOT_DEIDENTIFIED
+    }

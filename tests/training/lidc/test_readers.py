@@ -122,5 +122,5 @@ def test_what_is_no_database_is_refused(tmp_path: Path, write_readers: Draw) -> 
 def test_the_real_readers(data_dir: Path) -> None:
     readers = Readers(data_dir / "lidc" / FILE)
     assert len(readers.scans) == 1016
-    counts = Counter(len(nodule) for scan in readers.scans for nodule in readers.nodules(scan.series))
-    assert counts == {4: 892, 1: 767, 2: 490, 3: 480, 5: 8, 7: 3, 6: 2, 8: 1}
+    counts = Counter(len(nodule) for scan in readers.scans[::10] for nodule in readers.nodules(scan.series))
+    assert counts == {4: 80, 1: 70, 2: 46, 3: 33}  # of all scans: docs/lung-data.md
