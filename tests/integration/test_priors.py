@@ -21,6 +21,7 @@ from tests.integration.orthanc import Orthanc
 from tests.integration.raysight import Raysight
 from tests.integration.studies import Study, copy_study, made_uid
 from tests.integration.test_toy_pipeline import PIPELINE
+from tests.integration.validators import assert_clean, validate_file
 
 GEOMETRY = Geometry((5, 32, 32), (2.5, 2.0, 2.0), (0.0, 0.0, 0.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
 WANTS = '''
@@ -85,9 +86,12 @@ class House:
         path = self.raysight.home / "results" / reading["key"] / "reading.json"
         return json.loads(path.read_text(encoding="utf-8"))
 
-    def report(self, reading: Any) -> Dataset:
+    def report_file(self, reading: Any) -> Path:
         (item,) = (o for o in reading["objects"] if o["role"] == "sr")
-        return dcmread(self.raysight.home / "results" / reading["key"] / item["profile"] / "sr.dcm")
+        return self.raysight.home / "results" / reading["key"] / item["profile"] / "sr.dcm"
+
+    def report(self, reading: Any) -> Dataset:
+        return dcmread(self.report_file(reading))
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +137,8 @@ def house(
         yield house
 
 
-def check_fetched(house: House) -> None:
-    """The newest one of the same patient is fetched, given, said, and starts nothing."""
+def check_fetched(house: House) -> Path:
+    """The newest one of the same patient is fetched, given, said, and starts nothing; the report."""
     earlier, oldest = house.study("earlier", "20250301"), house.study("oldest", "20240301")
     stranger = house.study("stranger", "20250501", IssuerOfPatientID="ELSEWHERE")
     house.orthanc.upload([*earlier.files, *oldest.files, *stranger.files])
@@ -151,10 +155,12 @@ def check_fetched(house: House) -> None:
         assert house.raysight.study(other_study.uid) is None
     status = house.raysight.study(earlier.uid)
     assert (status["state"], status["readings"], status["instances"]["images"]) == ("stored", [], 5)
+    return house.report_file(reading)
 
 
 def test_c_get(house: House) -> None:
-    check_fetched(house)
+    report = check_fetched(house)
+    assert_clean(validate_file(report))
 
 
 def test_what_was_fetched_starts_nothing_unless_it_is_asked_for(house: House) -> None:
