@@ -165,6 +165,30 @@ def test_it_is_told_how_many_cases_training_saw(raysight: Run, places: Places, t
     assert "not known: its cohort isn't here" in raysight(*arguments).stdout
 
 
+def test_the_champion_is_the_copy_that_reads(raysight: Run, places: Places, tmp_path: Path) -> None:
+    home, candidate = (folder / "toy" for folder in (places.home / "models", places.candidates))
+    shutil.copytree(candidate, home)
+    (home / "aliases.yaml").write_text("champion: '1'\n")
+    arguments = ("evaluate", "toy", "--cohort-data", str(tmp_path / "data"))
+    assert raysight(*arguments).exit_code == 0
+    assert (home / "1" / "evaluation.json").is_file() and not (candidate / "1" / "evaluation.json").exists()
+    again = raysight(*arguments)
+    assert again.exit_code == 0 and "Written" not in again.stdout and "stays as it is" in again.stderr
+    onnx = home / "1" / "model.onnx"
+    onnx.write_bytes(onnx.read_bytes() + b"\0")
+    altered = raysight(*arguments)
+    assert altered.exit_code != 0 and f"{onnx} was altered" in altered.stderr
+
+
+def test_figures_are_shown_even_where_they_cannot_be_kept(raysight: Run, places: Places, tmp_path: Path) -> None:
+    (places.candidates / "toy" / "1" / "evaluation.json").mkdir()
+    arguments = ("evaluate", "toy", "--version", "1", "--cohort-data", str(tmp_path / "data"))
+    shown = raysight(*arguments)
+    assert shown.exit_code != 0 and "evaluation.json can't be written" in shown.stderr
+    assert "Dice, label_1             1.000 (1.000–1.000)" in shown.stdout
+    assert json.loads(raysight(*arguments, "--json").stdout)["figures"]["dice_mean"]["value"] == 1
+
+
 def test_folds(raysight: Run, places: Places, tmp_path: Path) -> None:
     assert "no fold of toy was trained" in raysight("evaluate", "toy", "--cv").stderr
     record = json.loads((places.runs / "r1" / "run.json").read_text())

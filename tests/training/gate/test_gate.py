@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -39,11 +41,17 @@ def champion(house: House) -> str | None:
 
 def test_a_better_version_is_promoted(house: House) -> None:
     released = house.candidate(threshold(1.1))
-    decision = promote(house.gate(), "toy", "2", by="li")
+    told: list[tuple[str, float]] = []
+    gate = replace(house.gate(), tell=lambda what, share: told.append((what, share)))
+    decision = promote(gate, "toy", "2", by="li")
     assert (decision.promoted, decision.kind, decision.before, decision.by) == (True, "gate", "1", "li")
+    shares = [share for _, share in told]
+    assert shares == sorted(shares) and (shares[0], shares[-1]) == (0.0, 1.0) and len(set(shares)) > 10
     assert (decision.look, decision.alpha) == (2, 0.0125)
     assert decision.reason.startswith("Promoted: better than the champion, version 1: dice_mean +0.")
     assert decision.inputs["model"] == released.sha256 and decision.inputs["cohort"] == house.cohort.digest
+    evaluation = released.path.with_name("evaluation.json").read_bytes()
+    assert decision.inputs["evaluation"] == sha256(evaluation).hexdigest()
     assert champion(house) == "2" and house.book.of("toy")[-1] == decision
     lineage = house.places.store.champion("toy").provenance.lineage
     assert Decision.model_validate(lineage["decision"]) == decision
