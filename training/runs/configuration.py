@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imaging.configuration import explain, read_yaml
@@ -19,15 +20,19 @@ class _Part(BaseModel):
 
 
 class Optimiser(_Part):
-    """AdamW (Loshchilov and Hutter 2019), and how its rate falls."""
+    """AdamW (Loshchilov and Hutter 2019); its rate rises, then falls to 0 by half a cosine."""
 
     learning_rate: Positive = Field(description="At its greatest.")
-    schedule: Literal["cosine", "polynomial", "constant"] = Field(
-        "cosine", description="How the rate falls to 0: half a cosine, or (1 - share done) to the power 0.9."
-    )
     warm_up: float = Field(0.0, ge=0, lt=1, description="Share of the run in which the rate rises from 0.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled from the gradient.")
     gradient_norm: Positive | None = Field(None, description="A gradient of a greater norm is shortened to it.")
+
+    def rate(self, share: float) -> float:
+        """Learning rate when ``share`` (0..1) of the run is done."""
+        if share < self.warm_up:
+            return self.learning_rate * share / self.warm_up
+        left = 1 - (share - self.warm_up) / (1 - self.warm_up)
+        return self.learning_rate * float(0.5 * (1 - np.cos(np.pi * left)))
 
 
 class TrainingConfiguration(_Part):

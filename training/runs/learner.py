@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from training.runs.configuration import TrainingConfiguration
-from training.runs.order import rate_at
 from training.tasks.task import Batch, Task
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class Learner:
         torch.manual_seed(seed)
         self._network.train()
         for group in self._optimiser.param_groups:
-            group["lr"] = rules.learning_rate * rate_at(share, rules.schedule, rules.warm_up)
+            group["lr"] = rules.rate(share)
         self._optimiser.zero_grad(set_to_none=True)
         loss = self._backward(batch)
         self._scaler.unscale_(self._optimiser)

@@ -16,20 +16,6 @@ if TYPE_CHECKING:
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
 
 
-class OutOfMemory(TrainingError):
-    """A step needs more memory than there is.
-
-    Parameters
-    ----------
-    fits
-        The greatest batch size by halving that does; None when not even one sample does.
-    """
-
-    def __init__(self, message: str, fits: int | None) -> None:
-        super().__init__(message)
-        self.fits = fits
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch or Python means that memory is used up. On a CPU torch tells it by words only."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -37,23 +23,24 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _WORDS)
 
 
-def out_of_memory(learner: Learner, batch: Batch) -> OutOfMemory:
+def out_of_memory(learner: Learner, batch: Batch) -> TrainingError:
     """Try halves of a batch that was too large, and say which fits.
 
     To be called where the error itself is already forgotten: as long as it is held, so is what the step had taken.
     """
     size = len(next(iter(batch.values())))
     where = describe(learner.device)
-    fits: int | None = size // 2
+    fits = size // 2
     while fits and not _fits(learner, {name: tensor[:fits] for name, tensor in batch.items()}):
         fits //= 2
-    if fits:
-        message = f"a batch of {size} doesn't fit into {where}; {fits} {'does' if fits == 1 else 'do'}: "
-        return OutOfMemory(f"{message}set batch_size: {fits} in the training file", fits)
-    return OutOfMemory(
-        f"not even one sample fits into {where}: make the patch in spec.yaml or the network smaller, or take "
-        "another device",
-        None,
+    if not fits:
+        return TrainingError(
+            f"not even one sample fits into {where}: make the patch in spec.yaml or the network smaller, or take "
+            "another device"
+        )
+    does = "does" if fits == 1 else "do"
+    return TrainingError(
+        f"a batch of {size} doesn't fit into {where}; {fits} {does}: set batch_size: {fits} in the training file"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,16 +70,3 @@ class Samples:
     def __getitem__(self, key: Key) -> Batch:
         epoch, place, item = key
         return self._task.sample(self._items[item], np.random.default_rng((self._seed, _SAMPLE, epoch, place)))
-
-
-def rate_at(share: float, schedule: str, warm_up: float) -> float:
-    """Learning rate as a part of the greatest, when ``share`` (0..1) of the run is done."""
-    if share < warm_up:
-        return share / warm_up
-    left = 1 - (share - warm_up) / (1 - warm_up)
-    shapes: dict[str, Callable[[float], float]] = {
-        "cosine": lambda x: float(0.5 * (1 - np.cos(np.pi * x))),
-        "polynomial": lambda x: float(x**0.9),
-        "constant": lambda _: 1.0,
-    }
-    return shapes[schedule](left)

@@ -61,7 +61,7 @@ def train(
     CohortError
         The approval doesn't allow training, or a file was altered.
     TrainingError
-        The loss isn't a number any more, or memory doesn't suffice (`training.runs.memory.OutOfMemory`).
+        The loss isn't a number any more, or memory doesn't suffice: then it names the batch that fits.
     """
     record, cohort = folder.record, folder.cohort
     require(cohort, Use.TRAIN)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from imaging.errors import ConfigurationError
-from training.runs.configuration import load_configuration
+from training.runs.configuration import Optimiser, load_configuration
 
 SHIPPED = "configs/training/hippocampus_segmenter.yaml"
 
@@ -26,7 +26,7 @@ def test_the_shipped_file_is_valid_and_the_command_line_changes_it(repo_root: Pa
         ({"epoch": 3}, "epoch: unknown key; did you mean 'epochs'?"),
         ({"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
         ({"optimiser": {"learning_rate": 0}}, "optimiser.learning_rate"),
-        ({"optimiser": {"learning_rate": 1, "schedule": "steps"}}, "optimiser.schedule"),
+        ({"optimiser": {"learning_rate": 1, "schedule": "cosine"}}, "optimiser.schedule: unknown key"),
         ({"task": {"kind": "segmentation", "augmentation": {"mirror": ["LR"]}}}, "task.augmentation.mirror.0"),
         ({"task": {"kind": "segmentation", "augmentation": {"spatial_share": 2}}}, "augmentation.spatial_share"),
         ({"task": {"kind": "detection"}}, "task.kind"),
@@ -42,3 +42,11 @@ def test_a_mistake_is_told_by_file_and_key(
         load_configuration(path, {})
     assert str(error.value).startswith(f"{path}: ") and words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_rate_rises_then_falls_to_nothing() -> None:
+    optimiser = Optimiser(learning_rate=0.1, warm_up=0.1)
+    rates = [optimiser.rate(n / 100) for n in range(101)]
+    assert rates[0] == 0 and rates[100] == pytest.approx(0) and max(rates) == rates[10] == pytest.approx(0.1)
+    assert rates[:11] == sorted(rates[:11]) and rates[10:] == sorted(rates[10:], reverse=True)
+    assert Optimiser(learning_rate=0.1).rate(0) == pytest.approx(0.1)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
-
-from training.runs.order import Order, Samples, rate_at
+from training.runs.order import Order, Samples
 
 
 class Drawn:
@@ -48,14 +46,3 @@ def test_a_sample_depends_on_seed_epoch_and_place_alone() -> None:
     assert [again[key] for key in reversed(keys)] == drawn[::-1]
     assert len({str(d) for d in drawn}) == 4
     assert Samples(Drawn(), ["a"], seed=2)[0, 0, 0] != drawn[0]  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("schedule", ["cosine", "polynomial"])
-def test_the_rate_rises_then_falls_to_nothing(schedule: str) -> None:
-    rates = [rate_at(n / 100, schedule, 0.1) for n in range(101)]
-    assert rates[0] == 0 and rates[100] == pytest.approx(0) and max(rates) == rates[10] == pytest.approx(1)
-    assert rates[:11] == sorted(rates[:11]) and rates[10:] == sorted(rates[10:], reverse=True)
-
-
-def test_without_warm_up_a_constant_rate_is_constant() -> None:
-    assert {rate_at(n / 10, "constant", 0) for n in range(11)} == {1.0}

@@ -20,7 +20,6 @@ from imaging.errors import CohortError, TrainingError, UsageError  # noqa: E402
 from training.cohort import Cohort  # noqa: E402
 from training.runs.device import choose_device  # noqa: E402
 from training.runs.folder import RunFolder  # noqa: E402
-from training.runs.memory import OutOfMemory  # noqa: E402
 from training.runs.record import RunRecord  # noqa: E402
 from training.runs.tracker import Moment, Tell  # noqa: E402
 from training.runs.train import train  # noqa: E402
@@ -134,27 +133,24 @@ class Needy:
 )
 def test_out_of_memory_is_answered_with_the_batch_that_fits(start: Start, data: Path, error: BaseException) -> None:
     run = start(batch_size=6)
-    with pytest.raises(OutOfMemory, match=r"a batch of 6 doesn't fit .* 1 does: set batch_size: 1") as caught:
+    with pytest.raises(TrainingError, match=r"a batch of 6 doesn't fit .* 1 does: set batch_size: 1"):
         finish(run, data, task=Needy(task_of(run), 2, error))
-    assert caught.value.fits == 1
     assert run.record.state == "failed"
 
 
 def test_the_batch_that_was_named_fits(start: Start, data: Path) -> None:
     error = torch.OutOfMemoryError("CUDA out of memory")
     run = start(batch_size=4)
-    with pytest.raises(OutOfMemory) as caught:
+    with pytest.raises(TrainingError, match="2 do: set batch_size: 2"):
         finish(run, data, task=Needy(task_of(run), 2, error))
-    assert caught.value.fits == 2
     smaller = start(batch_size=2, epochs=1)
     assert finish(smaller, data, task=Needy(task_of(smaller), 2, error)).state == "done"
 
 
 def test_where_not_even_one_fits_the_patch_is_named(start: Start, data: Path) -> None:
     run = start()
-    with pytest.raises(OutOfMemory, match="not even one sample fits") as caught:
+    with pytest.raises(TrainingError, match="not even one sample fits"):
         finish(run, data, task=Needy(task_of(run), 0, torch.OutOfMemoryError("CUDA out of memory")))
-    assert caught.value.fits is None
 
 
 def test_another_error_of_torch_isnt_taken_for_memory(start: Start, data: Path) -> None:
@@ -164,7 +160,7 @@ def test_another_error_of_torch_isnt_taken_for_memory(start: Start, data: Path) 
 
 
 def test_a_loss_that_is_no_number_ends_the_run(start: Start, data: Path) -> None:
-    run = start(optimiser={"learning_rate": 1e20, "schedule": "constant"})
+    run = start(optimiser={"learning_rate": 1e20})
     with pytest.raises(TrainingError, match=r"lower optimiser\.learning_rate"):
         finish(run, data)
     assert run.record.state == "failed"
