@@ -87,15 +87,12 @@ def train(
         raise UsageError(f"{run.path.name} is a run of {run.record.model}, not of {name}")
     record = complete(run, folder, device, _tracker(where) if pack is None else None)
     candidate = None
-    if pack is None:
+    if pack is None and record.fold is None:
         from training.evaluation.kept import prior_of
-        from training.registry import import_run
         from training.runs.candidate import publish_candidate
 
-        import_run(where, run.path)  # the export's digest too
-        if record.fold is None:
-            candidate = publish_candidate(where, run.path)
-            prior_of(candidate, run.cohort, folder)  # the baseline travels with the version
+        candidate = publish_candidate(where, run.path)
+        prior_of(candidate, run.cohort, folder)  # the baseline travels with the version
     if json:
         print_json({"run": record.model_dump(mode="json"), "candidate": candidate and candidate.version})
     else:
@@ -119,6 +116,8 @@ def complete(run: RunFolder, data: Path, device: str | None, tracker: Tracker | 
         if record.onnx_sha256 is None:
             tell.exporting()
             record = export_run(run.path, of_members(sides(run.cohort, record.fold)[1], data))
+            if tracker is not None:
+                tracker.exported(record)
     return record
 
 

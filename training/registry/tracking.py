@@ -66,6 +66,16 @@ class MlflowTracker:
                 session.end(record)
         self._session = None
 
+    def exported(self, record: RunRecord) -> None:
+        """The record once more, with the digest of the file; the whole run where MLflow hasn't heard of it."""
+        with harmless("the run's export isn't mirrored"):
+            store = Store(self._places.mlruns)
+            if found := store.find(record.model, record.run):
+                _note(store, found, record)
+            else:
+                run = RunFolder(self._places.runs / record.run)
+                put_run(self._places, run, record, run.cohort)
+
     @contextmanager
     def _kept_up(self) -> Iterator[_Session | None]:
         kept = False
@@ -132,9 +142,13 @@ class _Session:
         client, run_id = self._store.client, self._run.info.run_id
         if curves := self._store.curves(self._run):
             client.log_figure(run_id, learning_curve(curves, record.best_epoch), "learning_curve.png")
-        client.log_text(run_id, record.model_dump_json(indent=2), "run.json")
-        self._store.tags(self._run, _tags(record))
+        _note(self._store, self._run, record)
         client.set_terminated(run_id, STATUS[record.state], record.ended and _milliseconds(record.ended))
+
+
+def _note(store: Store, run: Run, record: RunRecord) -> None:
+    store.client.log_text(run.info.run_id, record.model_dump_json(indent=2), "run.json")
+    store.tags(run, _tags(record))
 
 
 def _parameters(record: RunRecord) -> dict[str, object]:

@@ -30,6 +30,10 @@ class Tracker(Protocol):
         """The run is done, failed, or was interrupted (its state is then still running)."""
         ...
 
+    def exported(self, record: RunRecord) -> None:
+        """The run's `model.onnx` is there, and its digest in the record; told after the end."""
+        ...
+
 
 class NoTracker:
     """Keeps nothing."""
@@ -44,6 +48,9 @@ class NoTracker:
         """Nothing."""
 
     def end(self, record: RunRecord) -> None:
+        """Nothing."""
+
+    def exported(self, record: RunRecord) -> None:
         """Nothing."""
 
 

@@ -183,6 +183,23 @@ def test_a_run_trained_elsewhere_is_imported_once(places: Places, record: RunRec
     }
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_an_export_adds_its_digest_and_nothing_else_again(
+    places: Places, record: RunRecord, cohort: Cohort, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    folder = put(places, record, cohort)
+    if known:
+        import_run(places, folder.path)
+        monkeypatch.setattr("training.registry.tracking.learning_curve", None)  # would fail if it were drawn again
+    after = folder.record.model_copy(update={"onnx_sha256": "1" * 64})
+    write_record(folder.path, after)
+    MlflowTracker(places).exported(after)
+    store = Store(places.mlruns)
+    run = store.find(MODEL, "toy-1")
+    assert run.info.status == "FINISHED" and run.data.tags["raysight.onnx_sha256"] == "1" * 64
+    assert [step for step, _ in store.curves(run)["loss"]] == [1, 2, 3]
+
+
 @pytest.mark.parametrize("broken", ["no folder", "no database"])
 def test_a_store_that_cant_be_opened_stops_nothing(
     places: Places, record: RunRecord, cohort: Cohort, told: Callable[[], list[str]], broken: str
