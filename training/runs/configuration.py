@@ -30,7 +30,7 @@ class Optimiser(_Part):
     def rate(self, share: float) -> float:
         """Learning rate when ``share`` (0..1) of the run is done."""
         if share < self.warm_up:
-            return self.learning_rate * share / self.warm_up
+            return self.learning_rate * (share / self.warm_up)
         left = 1 - (share - self.warm_up) / (1 - self.warm_up)
         return self.learning_rate * float(0.5 * (1 - np.cos(np.pi * left)))
 
