@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.errors import ConfigurationError, StorageError, UsageError
+from imaging.errors import ConfigurationError, UsageError
+from imaging.files import replace
 from imaging.geometry import Geometry
 from models.spec import ModelSpec, VolumeInput
 from models.transforms import NetworkGrid, resample
@@ -64,12 +65,7 @@ class PositionPrior:
         """Write the file; the same prior gives the same bytes. StorageError when it can't be written."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, labels=self.labels, size_edges_mm3=self.size_edges_mm3, cases=self.cases)
-        draft = path.with_name(f".{path.name}")
-        try:
-            draft.write_bytes(buffer.getvalue())
-            draft.replace(path)
-        except OSError as error:
-            raise StorageError(f"{path} can't be written: {error.strerror}") from None
+        replace(path, buffer.getvalue())
 
 
 def prior_baseline(cases: Sequence[CaseFiles], spec: ModelSpec) -> PositionPrior:

@@ -6,10 +6,9 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 
-from imaging.errors import ExportError, UsageError
+from imaging.errors import UsageError
 from inference.engine import OnnxEngine
 from inference.session import EngineOptions
 from models.provenance import Provenance
@@ -94,7 +93,7 @@ def evaluate_cv(
     ------
     CohortError
         The cohort may not be used, or a file was changed.
-    ExportError
+    UsageError
         A run's ONNX file isn't the one that was exported.
     """
     require(folds.cohort, Use.EVALUATE)
@@ -107,7 +106,7 @@ def evaluate_cv(
         store = ModelStore((Path(scratch),))
         engine = OnnxEngine(store, options)
         for fold, (folder, record) in enumerate(folds.runs):
-            publish(store, _file(folder, record), _as_version(record, fold))
+            publish(store, RunFolder(folder).onnx(), _as_version(record, fold))
             opened = engine.open(spec.name, str(fold + 1))
             provider = opened.session.provider
             prior = prior_baseline(of_members(folds.cohort.fold(fold)[0], data), spec)
@@ -130,17 +129,6 @@ def evaluate_cv(
         baseline_name="the most frequent label of the other folds' cases at each position; the image isn't looked at",
         provider=provider,
     )
-
-
-def _file(folder: Path, record: RunRecord) -> bytes:
-    path = folder / "model.onnx"
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ExportError(f"{path}: {error.strerror}; export the run again") from None
-    if sha256(content).hexdigest() != record.onnx_sha256:
-        raise ExportError(f"{path} was altered: run.json names another digest; export the run again")
-    return content
 
 
 def _as_version(record: RunRecord, fold: int) -> Provenance:

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from imaging.configuration import explain, validated
-from imaging.errors import ConfigurationError, StorageError
+from imaging.errors import ConfigurationError
+from imaging.files import replace
 from models.provenance import Aliases
 from models.store import SHIPPED, ReleasedModel
 from training.cases import of_members
@@ -104,7 +105,9 @@ def keep_evaluation(places: Places, released: ReleasedModel, report: Report) -> 
         if aliases.is_file() and validated(aliases, Aliases).champion == released.version:
             texts[folder.parent / CARD] = card
     new = {p: text for p, text in texts.items() if not p.is_file() or p.read_text(encoding="utf-8") != text}
-    return Kept(tuple(_replace(p, text) for p, text in new.items()), note)
+    for changed, text in new.items():
+        replace(changed, text.encode())
+    return Kept(tuple(new), note)
 
 
 def _found(report: Report) -> Mapping[str, Any]:
@@ -115,8 +118,9 @@ def _found(report: Report) -> Mapping[str, Any]:
 def keep_elsewhere(places: Places, report: Report) -> Path:
     """Write any other evaluation's report, `report.json` in `evaluation_folder`."""
     folder = evaluation_folder(places, report.model, report.version, report.data, report.files)
-    folder.mkdir(parents=True, exist_ok=True)
-    return _replace(folder / "report.json", report.model_dump_json(indent=1) + "\n")
+    path = folder / "report.json"
+    replace(path, report.model_dump_json(indent=1).encode() + b"\n")
+    return path
 
 
 def evaluation_folder(places: Places, model: str, version: str | None, data: str, files: str) -> Path:
@@ -140,13 +144,3 @@ def prior_of(released: ReleasedModel, cohort: Cohort | None = None, data: Path |
         found = prior_baseline(of_members(sides(cohort, fold)[0], data), released.spec)
         found.save(folder / BASELINE)
     return found
-
-
-def _replace(path: Path, text: str) -> Path:
-    draft = path.with_name(f".{path.name}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path} can't be written: {error.strerror}") from None
-    return path

@@ -7,14 +7,14 @@ a champion that nobody decided on; promoting the same version again puts it into
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from imaging.errors import EngineError, StorageError, UsageError
+from imaging.errors import EngineError, UsageError
+from imaging.files import replace
 from models.publish import point, publish
 from models.store import SHIPPED, ModelStore, ReleasedModel
 from training.evaluation.kept import CARD, KEPT, evaluation_of
@@ -157,7 +157,7 @@ def _publish(store: ModelStore, released: ReleasedModel, decision: Decision) -> 
     for name in KEPT:
         kept = released.path.with_name(name)
         if kept.is_file() and not made.path.with_name(name).exists():
-            _copy(kept, made.path.with_name(name))
+            replace(made.path.with_name(name), kept.read_bytes())
 
 
 def _point(store: ModelStore, model: str, version: str) -> None:
@@ -165,17 +165,7 @@ def _point(store: ModelStore, model: str, version: str) -> None:
     point(store, model, "champion", version)
     card = store.version(model, version).path.with_name(CARD)
     if card.is_file():
-        _copy(card, store.folders[0] / model / CARD)
-
-
-def _copy(source: Path, goal: Path) -> None:
-    """All of it or nothing."""
-    draft = goal.with_name(f".{goal.name}")
-    try:
-        shutil.copyfile(source, draft)
-        draft.replace(goal)
-    except OSError as error:
-        raise StorageError(f"{goal} can't be written: {error.strerror}") from None
+        replace(store.folders[0] / model / CARD, card.read_bytes())
 
 
 def summary(report: Report) -> Mapping[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from imaging.errors import EngineError, RaysightError, UsageError
+from imaging.errors import CohortError, EngineError, RaysightError, UsageError
 from models.store import ReleasedModel
 from training.cohort import Cohort, CohortShelf, load_cohort
 from training.gate.decision import DecisionBook
@@ -23,7 +24,7 @@ from training.lineage.nodes import (
 )
 from training.places import Places
 from training.runs.candidate import in_lineage
-from training.runs.folder import RunFolder, all_runs
+from training.runs.folder import MANIFEST, RunFolder, all_runs
 
 DIGEST_LEAST = 6
 
@@ -216,9 +217,13 @@ class Lineage:
         return found
 
     def _manifests(self) -> list[Cohort]:
-        """Those on the shelf, and those of the runs."""
-        paths = sorted(self.places.cohorts.glob("*/*.json"))
-        return [*map(load_cohort, paths), *(folder.cohort for folder in all_runs(self.places.runs))]
+        """Those on the shelf, and those of the runs; one that can't be read hides no other."""
+        shelf = sorted(self.places.cohorts.glob("*/*.json"))
+        found = []
+        for path in (*shelf, *(folder.path / MANIFEST for folder in all_runs(self.places.runs))):
+            with suppress(CohortError):
+                found.append(load_cohort(path))
+        return found
 
     def _latest(self, name: str) -> Cohort | None:
         return CohortShelf(self.places.cohorts).latest(name) if re.fullmatch(r"[a-z][a-z0-9_-]*", name) else None

@@ -21,6 +21,7 @@ from service.database.engine import connect, upgrade
 from tests.training.gate.house import RULES, House, MemoryBook, make_house, threshold
 from training.cohort import Split
 from training.gate.promotion import promote
+from training.runs.record import read_record, write_record
 
 Run = Callable[..., Any]
 KEY, SR = "a" * 64, "2.25.1234567890"
@@ -202,6 +203,19 @@ def test_lineage_walks_both_ways(champion: ReleasedModel, house: House, raysight
         assert ("result", KEY) in flat(json.loads(raysight("lineage", name, "--json").stdout)), name
     text = raysight("lineage", "toy/1").stdout
     assert f"▶ result {KEY[:20]}" in text and "◀ run " in text and "made here (CC0)" in text
+
+
+@pytest.mark.parametrize("spoiled", ["run.json", "cohort.json.gz"])
+def test_lineage_goes_past_what_cant_be_read(
+    champion: ReleasedModel, house: House, raysight: Run, spoiled: str
+) -> None:
+    run = champion.provenance.lineage["run"]["run"]
+    other = shutil.copytree(house.places.runs / run, house.places.runs / "another")
+    write_record(other, read_record(house.places.runs / run).model_copy(update={"run": "another"}))
+    (other / spoiled).write_bytes(b"{}")
+    (house.places.cohorts / "toy" / f"{'0' * 64}.json").write_bytes(b"{}")
+    for name in (run, house.cohort.digest[:8]):
+        assert ("version", "toy/1") in flat(json.loads(raysight("lineage", name, "--json").stdout)), name
 
 
 def test_a_result_of_another_file_is_told(champion: ReleasedModel, house: House, raysight: Run) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from imaging.errors import CohortError, ExportError, UsageError
+from imaging.errors import CohortError, UsageError
 from inference.session import EngineOptions
 from tests.inference.toys import spread
 from tests.training.evaluation.conftest import PATCH, SPEC
@@ -129,7 +129,7 @@ def test_an_altered_run_is_refused(run: Run, places: Places, tmp_path: Path) -> 
     run(0)
     last = run(1)
     (last.path / "model.onnx").write_bytes(WRONG)
-    with pytest.raises(ExportError, match=r"model\.onnx was altered"):
+    with pytest.raises(UsageError, match=r"model\.onnx was altered"):
         evaluate_cv(newest_folds(places, "toy"), tmp_path / "data", options=EngineOptions(threads=1))
     record = last.record
     write_record(last.path, record.model_copy(update={"cohort": CohortName(name="toy", digest="0" * 64)}))

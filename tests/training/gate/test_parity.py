@@ -8,11 +8,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed (the extra train)")
 
+from imaging.files import sha256_of  # noqa: E402
 from models.store import ReleasedModel  # noqa: E402
 from tests.training.gate.house import House, threshold  # noqa: E402
 from training.cohort import Split  # noqa: E402
 from training.gate.decision import Check  # noqa: E402
 from training.gate.promotion import promote  # noqa: E402
+from training.runs.record import read_record, write_record  # noqa: E402
 
 
 class Threshold(torch.nn.Module):  # type: ignore[misc]
