@@ -30,8 +30,8 @@ class Aliases(_Record):
     """Which version stands for what."""
 
     champion: Version | None = Field(None, description="Reads patients.")
-    challenger: Version | None = Field(None, description="A name for what may become the champion; nothing reads with it.")
-    shadow: Version | None = Field(None, description="A name for what is watched; nothing reads with it.")
+    challenger: Version | None = Field(None, description="What may become the champion; nothing reads with it.")
+    shadow: Version | None = Field(None, description="What is watched; nothing reads with it.")
 
 
 class Provenance(_Record):
