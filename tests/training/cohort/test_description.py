@@ -42,7 +42,10 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "a share left out": (lambda v: v["splits"]["shares"].pop("gate"), "splits.shares: a share for gate is missing"),
     "a split of its own": (lambda v: v["splits"]["shares"].update(dev=0.0), "splits.shares"),
-    "outside the data folder": (lambda v: source(v).update(folder="../x"), "folder: is no path below the data folder"),
+    "outside the data folder": (
+        lambda v: source(v).update(folder="../x"),
+        "folder: is no path below the data folder",
+    ),
     "an absolute folder": (lambda v: source(v).update(folder="/x"), "folder: is no path below the data folder"),
     "a pattern that is none": (
         lambda v: source(v)["subject"].update(pattern="(?P<subject>"),
