@@ -1,0 +1,101 @@
+"""How a piece becomes part of the ground. Two ways: one to train with, one of another kind to test with."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.linalg import cg
+
+from training.insertion.ground import DENSE_HU
+from training.insertion.piece import Sampled
+
+
+class Blend(Protocol):
+    """Puts a piece into a cube of the ground of the same shape."""
+
+    def __call__(self, ground: NDArray[np.float32], piece: Sampled, spacing: float) -> NDArray[np.float32]: ...
+
+
+class Feathered:
+    """Mixes piece and ground, from all piece inside to all ground a few mm outside. For training.
+
+    Parameters
+    ----------
+    inner, feather
+        The piece reaches ``inner`` mm beyond its mask, and fades over the next ``feather`` mm.
+    """
+
+    def __init__(self, inner: float, feather: float) -> None:
+        self._inner, self._feather = inner, feather
+
+    def __call__(self, ground: NDArray[np.float32], piece: Sampled, spacing: float) -> NDArray[np.float32]:
+        outside = ndimage.distance_transform_edt(piece.share < 0.5) * spacing
+        weight = np.clip(1 - (outside - self._inner) / self._feather, 0, 1).astype(np.float32)
+        return _over(ground, ground + weight * (piece.hu - ground), piece)
+
+
+class Seamless:
+    """Keeps the piece's gradients and the ground's values at the seam (Poisson editing: Pérez et al. 2003). For tests.
+
+    Parameters
+    ----------
+    inner
+        The seam lies so far outside the mask, mm.
+    """
+
+    def __init__(self, inner: float = 2.0) -> None:
+        self._inner = inner
+
+    def __call__(self, ground: NDArray[np.float32], piece: Sampled, spacing: float) -> NDArray[np.float32]:
+        inside = ndimage.distance_transform_edt(piece.share < 0.5) * spacing <= self._inner
+        for axis in range(3):  # the seam needs ground on every side
+            ends = [slice(None)] * 3
+            for end in (0, -1):
+                ends[axis] = slice(end, end + 1 or None)
+                inside[tuple(ends)] = False
+        correction = _membrane(inside, (ground - piece.hu).astype(np.float64))
+        blended = np.where(inside, piece.hu + correction, ground).astype(np.float32)
+        return _over(ground, blended, piece)
+
+
+def _over(ground: NDArray[np.float32], blended: NDArray[np.float32], piece: Sampled) -> NDArray[np.float32]:
+    """Vessels and wall of the ground stay where the nodule isn't: no air is put over them."""
+    stays = (piece.share < 0.5) & (ground > DENSE_HU)
+    return np.where(stays, np.maximum(ground, blended), blended)
+
+
+def _membrane(inside: NDArray[np.bool_], border: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Smooth inside (Laplace's equation), equal to ``border`` next to it; 0 elsewhere."""
+    number = np.full(inside.shape, -1)
+    count = int(np.count_nonzero(inside))
+    number[inside] = np.arange(count)
+    where = np.argwhere(inside)
+    right = np.zeros(count)
+    rows, columns = [], []
+    for axis in range(3):
+        for step in (-1, 1):
+            beside = where.copy()
+            beside[:, axis] += step
+            index = tuple(beside.T)
+            other = number[index]
+            known = other < 0
+            right[known] += border[index][known]
+            rows.append(np.flatnonzero(~known))
+            columns.append(other[~known])
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    diagonal = np.arange(count)
+    matrix = coo_array(
+        (
+            np.concatenate([np.full(count, 6.0), np.full(len(row), -1.0)]),
+            (np.concatenate([diagonal, row]), np.concatenate([diagonal, column])),
+        ),
+        shape=(count, count),
+    ).tocsr()
+    solution, _ = cg(matrix, right, x0=np.full(count, right.sum() / max(count, 1) / 6), rtol=1e-3, maxiter=200)
+    result = np.zeros(inside.shape)
+    result[inside] = solution
+    return result
