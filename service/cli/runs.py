@@ -145,7 +145,7 @@ def _asked(where: Places, what: str, changes: Mapping[str, object]) -> tuple[Pac
         spec, configuration = record.spec, TrainingConfiguration.model_validate(record.configuration)
         fold = record.fold
     number = fold if isinstance(fold, int) else None
-    sides(cohort, number)
+    sides(cohort, number, alone=configuration.keep == "last")
     asked = Pack(
         spec=spec, configuration=configuration, fold=number, cohort=cohort.digest, revision=revision(), files={}
     )

@@ -102,20 +102,20 @@ def train(
 def complete(run: RunFolder, data: Path, device: str | None, tracker: Tracker | None) -> RunRecord:
     """Train a run to its end and export it; what is done already isn't done again."""
     from service.cli.run_progress import run_progress
-    from training.cases import of_members
     from training.export.export import export_run
     from training.locking import locked
     from training.runs.device import choose_device
-    from training.runs.start import sides
+    from training.runs.start import probed
     from training.runs.train import train as train_run
     from training.tasks.build import task_of
+    from training.tasks.probes import probes
 
     busy = f"another process trains {run.path.name}; wait for its end, or stop it first"
     with locked(run.path, busy), run_progress() as tell:
         record = train_run(run, task_of(run), data, device=choose_device(device), tracker=tracker, tell=tell)
         if record.onnx_sha256 is None:
             tell.exporting()
-            record = export_run(run.path, of_members(sides(run.cohort, record.fold)[1], data))
+            record = export_run(run.path, probes(record.spec, probed(run.cohort, record.fold), data))
             if tracker is not None:
                 tracker.exported(record)
     return record

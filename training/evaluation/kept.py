@@ -141,6 +141,6 @@ def prior_of(released: ReleasedModel, cohort: Cohort | None = None, data: Path |
     if found is None and cohort is not None and data is not None:
         run = released.provenance.lineage.get("run")
         fold = run.get("fold") if isinstance(run, dict) else None
-        found = prior_baseline(of_members(sides(cohort, fold)[0], data), released.spec)
+        found = prior_baseline(of_members(sides(cohort, fold, alone=True)[0], data), released.spec)
         found.save(folder / BASELINE)
     return found

@@ -18,9 +18,7 @@ from imaging.errors import EngineError, ExportError
 from inference.backend import IMAGE, SCORES, Backend
 from inference.session import EngineOptions
 from models.provenance import Digest
-from models.spec import ModelSpec, Output, VolumeInput
-from models.transforms import prepare
-from training.cases import CaseFiles
+from models.spec import ModelSpec, Output
 
 
 class _Part(BaseModel):
@@ -35,11 +33,11 @@ class Tolerance(_Part):
     labels: float = Field(ge=0, le=1, description="Share of voxels (of answers) that may get another label.")
 
 
-# float32 sums in another order differ by about 1e-6 of the terms; 1e-3 of a score before the softmax changes a
-# probability by 2.5e-4 at most
+# float32 sums in another order differ by about 1e-6 of the terms; instance normalisation makes more of it (2e-3 was
+# seen at scores up to 40); 5e-3 of a score before the softmax changes a probability by 1.3e-3 at most
 TOLERANCES: Mapping[str, Tolerance] = {
-    "softmax": Tolerance(absolute=1e-3, relative=1e-3, labels=1e-4),
-    "sigmoid": Tolerance(absolute=1e-3, relative=1e-3, labels=1e-4),
+    "softmax": Tolerance(absolute=5e-3, relative=1e-3, labels=1e-4),
+    "sigmoid": Tolerance(absolute=5e-3, relative=1e-3, labels=1e-4),
     "none": Tolerance(absolute=1e-4, relative=1e-4, labels=0),
 }
 """By the output's activation."""
@@ -76,7 +74,7 @@ def check_parity(path: Path, network: nn.Module, inputs: Sequence[NDArray[np.flo
     network
         In torch, on the CPU.
     inputs
-        Each [1, channel, *patch] as the network sees it: `real_inputs`.
+        Each [1, channel, *patch] as the network sees it: `training.tasks.probes.probes`.
 
     Raises
     ------
@@ -113,20 +111,6 @@ def check_parity(path: Path, network: nn.Module, inputs: Sequence[NDArray[np.flo
         tolerance=tolerance,
         passed=close and share <= tolerance.labels,
     )
-
-
-def real_inputs(cases: Sequence[CaseFiles], spec: ModelSpec) -> list[NDArray[np.float32]]:
-    """The middle patch of each case, prepared as for serving: [1, channel, *patch]."""
-    if not isinstance(spec.input, VolumeInput):
-        raise ExportError(f"{spec.name}: cases are volumes, and this model takes none")
-    inputs = []
-    for case in cases:
-        volume = case.load()
-        image = prepare(volume.array, volume.geometry, spec.input).image
-        starts = [(n - p) // 2 for n, p in zip(image.shape[1:], spec.input.patch, strict=True)]
-        middle = tuple(slice(s, s + p) for s, p in zip(starts, spec.input.patch, strict=True))
-        inputs.append(np.ascontiguousarray(image[(slice(None), *middle)])[None])
-    return inputs
 
 
 def _answers(

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from imaging.errors import CohortError, ConfigurationError, RaysightError
 from models.store import ReleasedModel
-from training.cases import of_members
 from training.cohort import Cohort, Split, Use, leaks, load_cohort, require
 from training.cohort.members import DEVELOPMENT
 from training.evaluation.card import card_problems
@@ -24,7 +23,8 @@ from training.gate.decision import Check
 from training.places import Places
 from training.runs.folder import MANIFEST, WEIGHTS
 from training.runs.record import RunRecord, read_record
-from training.runs.start import sides
+from training.runs.start import probed
+from training.tasks.probes import probes
 
 if TYPE_CHECKING:
     from training.export.parity import Parity
@@ -142,10 +142,10 @@ def _parity_here(folder: Path, released: ReleasedModel, record: RunRecord, cohor
         raise _NotHere("not checked again, as torch isn't installed here")
     from training.export.export import parity_with_run  # noqa: PLC0415  loads torch
 
-    cases = of_members(sides(cohort, record.fold)[1], data)
-    if lost := [case.case for case in cases if not case.image.is_file()]:
+    members = probed(cohort, record.fold)
+    if lost := [m.case for m in members if not all((data / file.path).is_file() for file in m.files)]:
         raise _NotHere(f"not checked again, as {data} lacks {len(lost)} of the cases that the run was validated on")
-    return parity_with_run(folder, released.path, cases)
+    return parity_with_run(folder, released.path, probes(released.spec, members, data))
 
 
 def _card(released: ReleasedModel) -> Check:

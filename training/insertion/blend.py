@@ -33,13 +33,13 @@ class Feathered:
         self._inner, self._feather = inner, feather
 
     def __call__(self, ground: NDArray[np.float32], piece: Sampled, spacing: float) -> NDArray[np.float32]:
-        outside = ndimage.distance_transform_edt(piece.share < 0.5) * spacing
+        outside = ndimage.distance_transform_edt(~piece.body) * spacing
         weight = np.clip(1 - (outside - self._inner) / self._feather, 0, 1).astype(np.float32)
         return _over(ground, ground + weight * (piece.hu - ground), piece)
 
 
 class Seamless:
-    """Keeps the piece's gradients and the ground's values at the seam (Poisson editing: Pérez et al. 2003). For tests.
+    """Keeps the piece's gradients and, at the seam, the ground's values: Poisson editing (Pérez et al. 2003).
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Seamless:
         self._inner = inner
 
     def __call__(self, ground: NDArray[np.float32], piece: Sampled, spacing: float) -> NDArray[np.float32]:
-        inside = ndimage.distance_transform_edt(piece.share < 0.5) * spacing <= self._inner
+        inside = ndimage.distance_transform_edt(~piece.body) * spacing <= self._inner
         for axis in range(3):  # the seam needs ground on every side
             ends = [slice(None)] * 3
             for end in (0, -1):
@@ -64,7 +64,7 @@ class Seamless:
 
 def _over(ground: NDArray[np.float32], blended: NDArray[np.float32], piece: Sampled) -> NDArray[np.float32]:
     """Vessels and wall of the ground stay where the nodule isn't: no air is put over them."""
-    stays = (piece.share < 0.5) & (ground > DENSE_HU)
+    stays = ~piece.body & (ground > DENSE_HU)
     return np.where(stays, np.maximum(ground, blended), blended)
 
 

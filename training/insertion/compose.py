@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.geometry import Index
 from training.insertion.blend import Blend
 from training.insertion.ground import NODULE, UNSURE, Box, Ground, Nodule
-from training.insertion.piece import Piece, sampled
+from training.insertion.piece import Piece, Sampled, sampled
 from training.insertion.place import Place
 
 _MARGIN_MM = 6.0  # round a piece, for its blend
@@ -48,6 +49,12 @@ class Scene:
         share = (truth == NODULE).astype(np.float32)
         return cls(ground, box, ground.hu[box].astype(np.float32), share, truth == UNSURE, nodules)
 
+    @property
+    def first(self) -> Index:
+        """The box's first voxel, as an index of the ground."""
+        z, y, x = (s.start for s in self.box)
+        return z, y, x
+
     def put(self, piece: Piece, place: Place, scale: float, blend: Blend, *, sham: Piece | None = None) -> bool:
         """Blend a piece in; False where another one already is.
 
@@ -58,13 +65,13 @@ class Scene:
         """
         cube = sampled(piece, self.ground.spacing, place.turn, scale, _MARGIN_MM)
         if sham is not None:
-            cube = type(cube)(sampled_like(sham, cube.share.shape, self.ground.spacing, place.turn), cube.share)
+            cube = replace(cube, hu=_even(sham, cube.hu.shape, self.ground.spacing, place.turn))
         half = cube.hu.shape[0] // 2
         first = np.asarray(place.index) - half - [s.start for s in self.box]
         here, there = _overlap(first, cube.hu.shape, self.hu.shape)
         if here is None or there is None or (self.share[here] > 0.1).any() or self.unsure[here].any():
             return False
-        inside = type(cube)(cube.hu[there], cube.share[there])
+        inside = Sampled(cube.hu[there], cube.share[there], cube.body[there])
         self.hu[here] = blend(self.hu[here], inside, self.ground.spacing)
         if sham is None:
             self.share[here] = np.maximum(self.share[here], inside.share)
@@ -80,15 +87,12 @@ def _within(centre: tuple[float, float, float], box: Box) -> tuple[float, float,
     return at[0], at[1], at[2]
 
 
-def sampled_like(
-    piece: Piece, shape: tuple[int, ...], spacing: float, turn: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """The piece's box about its middle on a cube of ``shape``."""
+def _even(piece: Piece, shape: tuple[int, ...], spacing: float, turn: NDArray[np.float64]) -> NDArray[np.float32]:
+    """A cube of ``shape`` about the middle of a piece that is wholly of one kind."""
     half = (shape[0] // 2) * spacing
-    whole = Piece(piece.name, piece.hu, np.ones(piece.hu.shape, bool), piece.spacing)
-    cube = sampled(whole, spacing, turn, 1.0, max(0.0, half - whole.radius) + spacing)
-    cut = (cube.hu.shape[0] - shape[0]) // 2
-    return cube.hu[(slice(cut, cut + shape[0]),) * 3]
+    cube = sampled(piece, spacing, turn, 1.0, max(0.0, half - piece.radius) + spacing).hu
+    cut = (cube.shape[0] - shape[0]) // 2
+    return cube[(slice(cut, cut + shape[0]),) * 3]
 
 
 def _overlap(

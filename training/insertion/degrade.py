@@ -28,7 +28,7 @@ def thicken(
 
 
 def change_kernel(hu: NDArray[np.float32], amount: float, sigma: float = 0.8) -> NDArray[np.float32]:
-    """Softer (``amount`` < 0, -1: a Gaussian of ``sigma`` voxels in the slice) or sharper (> 0) by unsharp masking."""
+    """Softer (``amount`` < 0; at -1 by ``sigma`` voxels in the slice) or sharper (> 0), by unsharp masking."""
     soft = ndimage.gaussian_filter(hu, (0, sigma, sigma), mode="nearest")
     return np.asarray(hu + np.float32(amount) * (hu - soft))
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from imaging.geometry import Geometry
 from imaging.images import Mask
-from pipelines.lung_nodule.configuration import LungRules
 from models.spec import VolumeInput
 from models.transforms import NetworkGrid
+from pipelines.lung_nodule.configuration import LungRules
 from pipelines.lung_nodule.grid import nearest
 from pipelines.lung_nodule.lungs import MARGIN_MM, distance_inside, find_lungs, round_lungs
 from training.lidc.scans import ScanTruth
@@ -79,7 +79,7 @@ class Ground:
 
     @classmethod
     def of_scan(cls, scan: ScanTruth, rules: VolumeInput) -> Ground:
-        """The lungs' surroundings as the detector sees them before the intensity mapping; ImageError without lungs."""
+        """The lungs as the detector sees them before the intensity mapping; ImageError where there are none."""
         volume = scan.volume
         lungs = find_lungs(volume, LungRules())
         block, place = round_lungs(volume, lungs, MARGIN_MM)

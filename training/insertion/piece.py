@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.insertion.ground import DENSE_HU, outward
+from training.insertion.ground import DENSE_HU
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,37 +22,42 @@ class Piece:
         Of the nodule.
     hu
         [slice, row, column] int16, slices from feet to head.
-    mask
-        Of the same shape: the nodule.
+    share
+        Of the same shape, float32: the share of its readers who hold the voxel for nodule.
     spacing
         Between slices, rows, columns, mm.
     """
 
     name: str
     hu: NDArray[np.int16]
-    mask: NDArray[np.bool_]
+    share: NDArray[np.float32]
     spacing: tuple[float, float, float]
 
-    @property
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """[slice, row, column]: what any reader holds for nodule; it is put in whole."""
+        return self.share > 0
+
+    @cached_property
     def centre(self) -> NDArray[np.float64]:
         """Index of the mask's mean: slice, row, column."""
         return np.asarray(np.argwhere(self.mask).mean(axis=0))
 
-    @property
+    @cached_property
     def radius(self) -> float:
         """From the centre to the mask's farthest voxel, mm."""
         away = (np.argwhere(self.mask) - self.centre) * np.asarray(self.spacing)
         return float(np.linalg.norm(away, axis=1).max()) + 0.5 * max(self.spacing)
 
-    @property
+    @cached_property
     def diameter(self) -> float:
-        """Of the ball of equal volume, mm."""
-        volume = float(np.count_nonzero(self.mask)) * float(np.prod(self.spacing))
+        """Of the ball of the readers' mean volume, mm."""
+        volume = float(self.share.sum()) * float(np.prod(self.spacing))
         return float(np.cbrt(6 * volume / np.pi))
 
-    @property
+    @cached_property
     def wall(self) -> NDArray[np.float64]:
-        """Where, of all dense things round the nodule, most lie (slice, row, column): `training.insertion.ground.outward`.
+        """Where most of what is dense round the nodule lies (slice, row, column), as `ground.outward` gives it.
 
         Times their share of the shell of 2 mm round the mask: a nodule on the pleura has a long one.
         """
@@ -76,11 +82,14 @@ class Sampled:
     hu
         [slice, row, column] float32, the nodule's centre in the middle voxel.
     share
-        How much of each voxel is nodule, 0..1.
+        The share of readers, 0..1; half of them or more make the nodule.
+    body
+        bool: what any reader holds for nodule.
     """
 
     hu: NDArray[np.float32]
     share: NDArray[np.float32]
+    body: NDArray[np.bool_]
 
 
 def sampled(piece: Piece, spacing: float, turn: NDArray[np.float64], scale: float, margin: float) -> Sampled:
@@ -104,10 +113,11 @@ def sampled(piece: Piece, spacing: float, turn: NDArray[np.float64], scale: floa
     hu = ndimage.affine_transform(
         piece.hu.astype(np.float32), matrix, offset, shape, order=1, mode="nearest", prefilter=False
     )
-    share = ndimage.affine_transform(
-        piece.mask.astype(np.float32), matrix, offset, shape, order=1, mode="constant", prefilter=False
+    share, body = (
+        ndimage.affine_transform(values, matrix, offset, shape, order=1, mode="constant", prefilter=False)
+        for values in (piece.share, piece.mask.astype(np.float32))
     )
-    return Sampled(hu, share)
+    return Sampled(hu, share, body >= 0.5)
 
 
 def random_rotation(chance: np.random.Generator) -> NDArray[np.float64]:

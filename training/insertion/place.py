@@ -11,7 +11,7 @@ from training.insertion.ground import DENSE_HU, Box, Ground, outward
 from training.insertion.piece import Piece, random_rotation, rotation_onto
 
 _ON_WALL = 0.1
-"""A piece whose `wall` is longer than this grew on the wall (a plane through its middle gives 0.25, a vessel on one side far less)."""
+"""A piece whose `wall` is longer grew on the wall (a plane through its middle gives 0.25, a vessel far less)."""
 _TRIES = 400
 _SIGHT_MM = 8.0  # the wall's direction is taken from what lies so near
 

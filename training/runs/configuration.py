@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imaging.configuration import explain, read_yaml
 from imaging.errors import ConfigurationError
-from training.tasks.settings import SegmentationSettings
+from training.tasks.settings import TaskSettings
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -41,6 +41,11 @@ class TrainingConfiguration(_Part):
     cohort: str = Field(min_length=1, description="Name of the cohort; the one built last is taken.")
     epochs: int = Field(ge=1, description="At most so many.")
     patience: int | None = Field(None, ge=1, description="End after so many epochs without a better score.")
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="Which epoch's weights are kept. last: who is validated on chooses nothing, so figures on them "
+        "are of unseen cases; and nobody need be validated on.",
+    )
     batch_size: int = Field(ge=1, description="Samples in a step.")
     samples_per_epoch: int | None = Field(None, ge=1, description="Null: as many as there are cases.")
     optimiser: Optimiser
@@ -58,7 +63,7 @@ class TrainingConfiguration(_Part):
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="So often, within an epoch, what is needed to go on is saved."
     )
-    task: SegmentationSettings = Field(description="What is learnt, and how.")
+    task: TaskSettings = Field(description="What is learnt, and how.")
 
 
 def load_configuration(path: Path, changes: dict[str, Any]) -> TrainingConfiguration:

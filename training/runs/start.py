@@ -32,7 +32,7 @@ def begin(
         There is no such fold, or nobody stands on one side.
     """
     require(cohort, Use.TRAIN)
-    sides(cohort, fold)
+    sides(cohort, fold, alone=configuration.keep == "last")
     record = RunRecord(
         run=new_id(spec.name, fold),
         model=spec.name,
@@ -48,8 +48,19 @@ def begin(
     return new_folder(runs, record, cohort)
 
 
-def sides(cohort: Cohort, fold: int | None) -> tuple[tuple[Member, ...], tuple[Member, ...]]:
-    """Members to train on and to validate on; UsageError when there is no such fold, or nobody on one side."""
+def sides(cohort: Cohort, fold: int | None, *, alone: bool = False) -> tuple[tuple[Member, ...], tuple[Member, ...]]:
+    """Members to train on and to validate on.
+
+    Parameters
+    ----------
+    alone
+        Whether a run may go without anybody to validate on.
+
+    Raises
+    ------
+    UsageError
+        There is no such fold, or nobody on a side that needs somebody.
+    """
     if fold is None:
         train, validation = cohort.only(Split.TRAIN), cohort.only(Split.VALIDATION)
     else:
@@ -57,6 +68,12 @@ def sides(cohort: Cohort, fold: int | None) -> tuple[tuple[Member, ...], tuple[M
             train, validation = cohort.fold(fold)
         except ValueError as error:
             raise UsageError(f"{cohort.name}: {error}") from None
-    if not train or not validation:
+    if not train or not (validation or alone):
         raise UsageError(f"{cohort.name}: nobody to {'validate on' if train else 'train on'}; give the split a share")
     return train, validation
+
+
+def probed(cohort: Cohort, fold: int | None) -> tuple[Member, ...]:
+    """Whose images prove that two computations agree: who was validated on, else who was learnt from."""
+    train, validation = sides(cohort, fold, alone=True)
+    return validation or train

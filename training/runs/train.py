@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from imaging.errors import RaysightError, TrainingError
@@ -28,9 +29,10 @@ from training.runs.order import Key, Order, Samples
 from training.runs.record import RunRecord, write_record
 from training.runs.start import sides
 from training.runs.tracker import Moment, NoTracker, Tell, Tracker
-from training.tasks.task import Batch, Item, Task
+from training.tasks.task import Batch, Item, Task, Validation
 
 _LOADING = 0.02  # its share of the bar
+_NOBODY = Validation(0.0, {}, ())
 
 
 def train(
@@ -115,7 +117,7 @@ class _Run:
         return self._finish(learner, unseen, at)
 
     def _load(self) -> tuple[Sequence[Item], Sequence[Item]]:
-        train, validation = sides(self.cohort, self.record.fold)
+        train, validation = sides(self.cohort, self.record.fold, alone=True)
         share = len(train) / (len(train) + len(validation))
         items = self.task.items(train, self.data, lambda x: self.tell(Moment("loading", _LOADING * x * share)))
         unseen = self.task.items(
@@ -145,11 +147,11 @@ class _Run:
                 saved = monotonic()
 
     def _judge(self, learner: Learner, unseen: Sequence[Item], rules: TrainingConfiguration, at: Position) -> None:
-        """Validate at an epoch's end; keep its weights when they are the best so far."""
-        found = self.task.validate(learner.judged, unseen)
+        """Validate at an epoch's end; keep its weights when they are the best so far, or the last ones are wanted."""
+        found = self.task.validate(learner.judged, unseen) if unseen else _NOBODY
         number, seconds = at.epoch + 1, at.seconds
         metrics = {"loss": at.loss / at.step, "score": found.score, **found.metrics, "seconds": seconds}
-        if found.score > at.best_score:
+        if found.score > at.best_score or rules.keep == "last":
             at.best_epoch, at.best_score = number, found.score
             replace(self.folder.weights, as_bytes(learner.judged.state_dict()))
         at.history.append({"epoch": number, **metrics})
@@ -159,17 +161,11 @@ class _Run:
         self.tell(Moment("epoch", _share(number / rules.epochs), number, rules.epochs, metrics["loss"], metrics))
 
     def _finish(self, learner: Learner, unseen: Sequence[Item], at: Position) -> RunRecord:
-        """Pictures of the best epoch's best, median and worst case; the record; no checkpoint any more."""
+        """Pictures of the kept epoch's best, median and worst case; the record; no checkpoint any more."""
         best = learner.judged
         best.load_state_dict(torch.load(self.folder.weights, map_location=self.device, weights_only=True))
-        ranked = sorted(enumerate(self.task.validate(best, unseen).cases), key=lambda c: c[1][1])
-        self.folder.pictures.mkdir(exist_ok=True)
-        for word, (index, (case, score)) in zip(
-            DRAWN, (ranked[0], ranked[len(ranked) // 2], ranked[-1]), strict=True
-        ):
-            title = f"{word}: {case}, score {score:.3f}"
-            self.task.draw(best, unseen[index], self.folder.pictures / f"{word}.png", title)
-        self.tracker.pictures(self.folder.pictures)
+        if unseen:
+            self._draw(best, unseen)
         record = self.folder.record.model_copy(
             update={
                 "state": "done",
@@ -183,6 +179,15 @@ class _Run:
         write_record(self.folder.path, record)
         self.folder.checkpoint.unlink(missing_ok=True)
         return record
+
+    def _draw(self, best: nn.Module, unseen: Sequence[Item]) -> None:
+        ranked = sorted(enumerate(self.task.validate(best, unseen).cases), key=lambda c: c[1][1])
+        self.folder.pictures.mkdir(exist_ok=True)
+        chosen = (ranked[0], ranked[len(ranked) // 2], ranked[-1])
+        for word, (index, (case, score)) in zip(DRAWN, chosen, strict=True):
+            title = f"{word}: {case}, score {score:.3f}"
+            self.task.draw(best, unseen[index], self.folder.pictures / f"{word}.png", title)
+        self.tracker.pictures(self.folder.pictures)
 
     def _say(self, what: str, at: Position, rules: TrainingConfiguration, order: Order) -> None:
         done = _share((at.epoch + at.step / order.steps) / rules.epochs)
@@ -214,7 +219,7 @@ def _batches(
 
 
 def _patience_ends(at: Position, rules: TrainingConfiguration) -> bool:
-    return rules.patience is not None and at.epoch - at.best_epoch >= rules.patience
+    return rules.patience is not None and rules.keep == "best" and at.epoch - at.best_epoch >= rules.patience
 
 
 def _share(of_epochs: float) -> float:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from models.spec import ModelSpec
 from training.runs.configuration import TrainingConfiguration
 from training.runs.folder import RunFolder
+from training.tasks.detection import DetectionTask
 from training.tasks.segmentation import SegmentationTask
+from training.tasks.settings import DetectionSettings
 from training.tasks.task import Task
 
 
 def build_task(spec: ModelSpec, configuration: TrainingConfiguration) -> Task:
     """The task that ``configuration`` names, for this model; ConfigurationError when the two don't fit."""
-    return SegmentationTask(spec, configuration.task)
+    settings = configuration.task
+    if isinstance(settings, DetectionSettings):
+        return DetectionTask(spec, settings)
+    return SegmentationTask(spec, settings)
 
 
 def task_of(run: RunFolder) -> Task:

@@ -48,3 +48,38 @@ class SegmentationSettings(_Part):
     )
     loss: SegmentationLoss = SegmentationLoss()
     augmentation: Augmentation = Augmentation()
+
+
+class SceneSettings(_Part):
+    """What detection learns from: nodules put into lungs, seen by some scanner. All is drawn anew for each scene."""
+
+    empty_share: Share = Field(0.25, description="Share of scenes without the nodule whose turn it is.")
+    company_share: Share = Field(0.25, description="Chance of one more nodule, again after each.")
+    sham_share: Share = Field(0.3, description="Share of scenes with a piece of healthy lung put in like a nodule.")
+    scaling: float = Field(0.25, ge=0, lt=1, description="Size of a nodule times 1 / (1 + this) to 1 + this.")
+    thick_share: Share = Field(0.5, description="Share of scenes seen in thicker slices.")
+    thickness_most_mm: float = Field(5.0, gt=0, description="The thickest slices, mm.")
+    kernel_share: Share = Field(0.4, description="Share of scenes with a softer or sharper kernel.")
+    noise_share: Share = Field(0.4, description="Share of scenes with more noise.")
+    noise_hu: float = Field(60.0, ge=0, description="Up to so much noise is added, HU (standard deviation).")
+    shift_share: Share = Field(0.3, description="Share of scenes with other HU: times 0.95 to 1.05, -30 to 30 more.")
+
+
+class DetectionLoss(_Part):
+    """Weights of the parts of the loss."""
+
+    centre: float = Field(1.0, ge=0, description="Of the focal loss of the centre map (Law and Deng 2018).")
+    dice: float = Field(1.0, ge=0, description="Of the soft Dice loss of the nodules' voxels.")
+    cross_entropy: float = Field(1.0, ge=0, description="Of the cross entropy of the nodules' voxels.")
+
+
+class DetectionSettings(_Part):
+    """How a detector of nodules is trained."""
+
+    kind: Literal["nodule-detection"]
+    crop: tuple[int, int, int] = Field((64, 64, 64), description="Size of a training scene, voxels.")
+    scenes: SceneSettings = SceneSettings()
+    loss: DetectionLoss = DetectionLoss()
+
+
+TaskSettings = Annotated[SegmentationSettings | DetectionSettings, Field(discriminator="kind")]

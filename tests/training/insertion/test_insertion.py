@@ -27,7 +27,7 @@ def ball(radius_mm: float, spacing: tuple[float, float, float], *, wall_at_row: 
         hu[:, wall_at_row:] = 50
         mask[:, wall_at_row:] = False
     hu[mask] = 40
-    return Piece("ball", hu, mask, spacing)
+    return Piece("ball", hu, mask.astype(np.float32), spacing)
 
 
 def lung(size: int = 60, wall: int = 45) -> Ground:
@@ -141,7 +141,9 @@ class TestScene:
     def test_a_sham_is_no_nodule_and_leaves_no_seam_in_even_lung(self, blend: Blend) -> None:
         ground = lung()
         scene = Scene.of(ground, whole(ground))
-        healthy = Piece("healthy", np.full((41, 41, 41), -870, np.int16), np.ones((41, 41, 41), bool), (1.0, 1.0, 1.0))
+        healthy = Piece(
+            "healthy", np.full((41, 41, 41), -870, np.int16), np.ones((41, 41, 41), np.float32), (1.0, 1.0, 1.0)
+        )
         assert scene.put(ball(5, (1.0, 1.0, 1.0)), middle(ground), 1.0, blend, sham=healthy)
         assert not scene.nodules
         assert not scene.share.any()

@@ -29,7 +29,7 @@ def test_the_shipped_file_is_valid_and_the_command_line_changes_it(repo_root: Pa
         ({"optimiser": {"learning_rate": 1, "schedule": "cosine"}}, "optimiser.schedule: unknown key"),
         ({"task": {"kind": "segmentation", "augmentation": {"mirror": ["LR"]}}}, "task.augmentation.mirror.0"),
         ({"task": {"kind": "segmentation", "augmentation": {"spatial_share": 2}}}, "augmentation.spatial_share"),
-        ({"task": {"kind": "detection"}}, "task.kind"),
+        ({"task": {"kind": "detection"}}, "task: Input tag"),
     ],
 )
 def test_a_mistake_is_told_by_file_and_key(
