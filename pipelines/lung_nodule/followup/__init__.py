@@ -1,0 +1,1 @@
+"""Nodules against the earlier CT: lungs registered, nodules paired, their change told with its error."""
