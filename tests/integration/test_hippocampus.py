@@ -24,7 +24,10 @@ from tests.integration.validators import assert_clean, measured, read_report, va
 from tests.pipelines.hippocampus.crops import MODEL, load_crop, release, study_uid, write_mr
 
 pytestmark = pytest.mark.data
-THRESHOLDS = {"1": 0.4, "2": 0.8}
+FIRST, SECOND = "101", "102"
+THRESHOLDS = {FIRST: 0.4, SECOND: 0.8}
+RELEASED = "1"
+"""The version that is shipped: trained, and promoted by the gate."""
 
 
 @dataclass
@@ -78,14 +81,15 @@ def house(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Iterator[
 
 @pytest.fixture(scope="module")
 def first(house: House) -> Any:
-    """A study that came before any version was released, then read by version 1."""
+    """A study that came while no version was champion, then read by the first."""
+    point(house.store, MODEL, "champion", None)
     uid = house.send("early")
     waiting = house.asked(uid)
     assert (waiting["state"], waiting["starts"]) == ("queued", 0)
     assert waiting["reason"] == f"model {MODEL} has no champion: none was promoted"
     for version, threshold in THRESHOLDS.items():
         release(house.store, version, threshold)
-    point(house.store, MODEL, "champion", "1")
+    point(house.store, MODEL, "champion", FIRST)
     status = house.raysight.wait_for(uid)
     old, new = sorted(status["readings"], key=lambda r: r["state"] == "read")
     assert (old["state"], old["superseded"]) == ("superseded", True)
@@ -103,7 +107,7 @@ def algorithm(report: Path) -> tuple[str, str, str]:
 
 
 def test_nothing_is_lost_without_a_model(first: Any) -> None:
-    assert first["model_version"] == "1"
+    assert first["model_version"] == FIRST
 
 
 def test_the_objects_are_valid_and_come_back_equal(house: House, first: Any, tmp_path: Path) -> None:
@@ -147,7 +151,7 @@ def test_the_objects_are_valid_and_come_back_equal(house: House, first: Any, tmp
 def test_each_result_names_the_version_that_read_it(house: House, first: Any) -> None:
     """Promoted, and rolled back: the next reading takes it, without a restart."""
     readings = [first]
-    for version in ("2", "1"):
+    for version in (SECOND, RELEASED, FIRST):
         point(house.store, MODEL, "champion", version)
         readings.append(house.read(f"after {version}"))
     named = []
@@ -158,35 +162,35 @@ def test_each_result_names_the_version_that_read_it(house: House, first: Any) ->
         assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion == version
         assert reading["model_version"] == version
         named.append(version)
-    assert named == ["1", "2", "1"]
+    assert named == [FIRST, SECOND, RELEASED, FIRST]
 
 
 def test_a_reading_ends_with_the_version_that_it_was_asked_for(house: House, first: Any) -> None:
-    point(house.store, MODEL, "champion", "1")
+    point(house.store, MODEL, "champion", FIRST)
     worker = house.raysight.pid("worker-0")
     assert worker is not None
     os.kill(worker, signal.SIGSTOP)
     try:
         uid = house.send("under way")
-        assert house.asked(uid)["model_version"] == "1"
-        point(house.store, MODEL, "champion", "2")
+        assert house.asked(uid)["model_version"] == FIRST
+        point(house.store, MODEL, "champion", SECOND)
     finally:
         os.kill(worker, signal.SIGCONT)
     (reading,) = house.raysight.wait_for(uid)["readings"]
-    assert (reading["state"], reading["model_version"]) == ("read", "1")
-    assert algorithm(house.objects(reading)["sr"])[1] == "1"
+    assert (reading["state"], reading["model_version"]) == ("read", FIRST)
+    assert algorithm(house.objects(reading)["sr"])[1] == FIRST
 
 
 def test_an_altered_version_is_waited_for_and_named(house: House, first: Any) -> None:
-    point(house.store, MODEL, "champion", "2")
-    file = house.store.version(MODEL, "2").path
+    point(house.store, MODEL, "champion", SECOND)
+    file = house.store.version(MODEL, SECOND).path
     content = file.read_bytes()
     worker = house.raysight.pid("worker-0")
     assert worker is not None
     os.kill(worker, signal.SIGSTOP)
     try:
         uid = house.send("altered")
-        assert house.asked(uid)["model_version"] == "2"
+        assert house.asked(uid)["model_version"] == SECOND
         file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     finally:
         os.kill(worker, signal.SIGCONT)
@@ -196,7 +200,7 @@ def test_an_altered_version_is_waited_for_and_named(house: House, first: Any) ->
     assert status["readings"][0]["state"] in ("queued", "reading")
     file.write_bytes(content)
     (reading,) = house.raysight.wait_for(uid)["readings"]
-    assert (reading["state"], reading["model_version"], reading["reason"]) == ("read", "2", None)
+    assert (reading["state"], reading["model_version"], reading["reason"]) == ("read", SECOND, None)
 
 
 def test_no_reading_failed(house: House, first: Any) -> None:
