@@ -114,7 +114,10 @@ def test_mlflows_pages_need_a_run(process: Process, tmp_path: Path) -> None:
     pytest.importorskip("mlflow", reason="mlflow is not installed")
     pages = process("mlflow")
     _, errors = pages.communicate(timeout=60)
-    assert (pages.returncode, errors.startswith(f"raysight: no run was logged in {tmp_path / 'mlruns'} yet")) == (
+    assert (
+        pages.returncode,
+        errors.startswith(f"raysight: no run was logged in {tmp_path / 'home' / 'mlruns'} yet"),
+    ) == (
         2,
         True,
     )
@@ -126,7 +129,7 @@ def test_mlflows_pages_are_served_here_only(process: Process, tmp_path: Path) ->
 
     from training.registry.store import Store
 
-    store = Store(tmp_path / "mlruns")
+    store = Store(tmp_path / "home" / "mlruns")
     store.create("toy", "toy-1")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -355,7 +355,8 @@ def test_decisions_and_aliases_are_mirrored(
 
 def test_a_version_that_is_gone_is_mirrored_all_the_same(places: Places) -> None:
     mirror_decision(places, decision("7", promoted=False, reason="its ONNX file was altered"))
-    (version,) = Store(places.mlruns).client.search_model_versions(f"name = '{MODEL}'")
+    mirrored = Store(places.mlruns).client.search_model_versions(f"name = '{MODEL}'")
+    (version,) = (v for v in mirrored if v.tags["raysight.version"] == "7")  # the shipped champion is there too
     assert version.tags["raysight.reason"] == "its ONNX file was altered"
 
 
