@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from models.catalogue import ModelPage
     from models.store import ReleasedModel
-    from training.gate.decision import Decision
     from training.places import Places
 
 models = typer.Typer(cls=Group, help="Models: versions, aliases, decisions.", no_args_is_help=True)
@@ -124,18 +123,12 @@ def history(name: Model, json: Json = False) -> None:
         table.add_row(
             decision.at.strftime("%Y-%m-%d %H:%M"),
             decision.version,
-            _verdict(decision),
+            decision.verdict,
             str(decision.look or ""),
             decision.by,
             decision.reason,
         )
     console().print(table if taken else f"Nothing was decided about {name} yet.")
-
-
-def _verdict(decision: Decision) -> str:
-    if not decision.promoted:
-        return "no decision" if decision.kind == "look" else "refused"
-    return {"gate": "promoted", "override": "overridden", "rollback": "rolled back"}[decision.kind]
 
 
 def _candidates(where: Places, name: str) -> Sequence[str]:

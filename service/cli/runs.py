@@ -126,7 +126,7 @@ def merge(
 
 def _asked(where: Places, what: str, changes: Mapping[str, object]) -> tuple[Pack, Cohort]:
     from imaging.errors import UsageError
-    from training.runs.configuration import TrainingConfiguration
+    from training.runs.configuration import configuration_of
     from training.runs.environment import revision
     from training.runs.folder import find_run
     from training.runs.pack import Pack
@@ -142,7 +142,7 @@ def _asked(where: Places, what: str, changes: Mapping[str, object]) -> tuple[Pac
             raise UsageError(f"{what}: a run is packed as it began; other values need a model or a training file")
         run = find_run(where.runs, what)
         record, cohort = run.record, run.cohort
-        spec, configuration = record.spec, TrainingConfiguration.model_validate(record.configuration)
+        spec, configuration = record.spec, configuration_of(record)
         fold = record.fold
     number = fold if isinstance(fold, int) else None
     sides(cohort, number, alone=configuration.keep == "last")

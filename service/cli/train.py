@@ -112,6 +112,9 @@ def complete(run: RunFolder, data: Path, device: str | None, tracker: Tracker | 
 
     busy = f"another process trains {run.path.name}; wait for its end, or stop it first"
     with locked(run.path, busy), run_progress() as tell:
+        record = run.record
+        if record.state == "done" and record.onnx_sha256 is not None:
+            return record
         record = train_run(run, task_of(run), data, device=choose_device(device), tracker=tracker, tell=tell)
         if record.onnx_sha256 is None:
             tell.exporting()

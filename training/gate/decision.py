@@ -49,6 +49,13 @@ class Decision(_Part):
     by: str
     at: AwareDatetime
 
+    @property
+    def verdict(self) -> str:
+        """In one or two words."""
+        if not self.promoted:
+            return "no decision" if self.kind == "look" else "refused"
+        return {"gate": "promoted", "override": "overridden", "rollback": "rolled back"}[self.kind]
+
 
 class DecisionBook(Protocol):
     """Where decisions are kept. Nothing is changed or removed in it."""

@@ -138,9 +138,10 @@ def evaluation_node(document: Mapping[str, Any]) -> Node:
 
 def decision_facts(found: Decision) -> dict[str, str]:
     """Verdict, reason, who and when."""
-    verdict = found.kind if found.promoted or found.kind == "look" else "refused"
     return {
-        "verdict": f"{verdict}: version {found.version}" + (f", before {found.before}" if found.before else ""),
+        "verdict": found.verdict,
+        "version": found.version,
+        "before": found.before or "",
         "reason": found.reason,
         "by": f"{found.by}, {found.at.isoformat(timespec='seconds')}",
     }

@@ -50,9 +50,8 @@ def _numbers(under: str, figures: Mapping[str, Figure]) -> dict[str, float]:
 def put_decision(places: Places, decision: Decision) -> None:
     """Give the decided version its verdict and reason, and set every alias as it is in the product."""
     registry = _Registry(places, decision.model)
-    verdict = "promoted" if decision.kind == "gate" else decision.kind
     tags = {
-        "raysight.verdict": verdict if decision.promoted else "refused",
+        "raysight.verdict": decision.verdict,
         "raysight.reason": decision.reason,
         "raysight.decision": decision.decision,
         "raysight.by": decision.by,

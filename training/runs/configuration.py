@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imaging.configuration import explain, read_yaml
 from imaging.errors import ConfigurationError
+from training.runs.record import RunRecord
 from training.tasks.settings import TaskSettings
 
 Positive = Annotated[float, Field(gt=0)]
@@ -79,3 +80,21 @@ def load_configuration(path: Path, changes: dict[str, Any]) -> TrainingConfigura
         return TrainingConfiguration.model_validate(values)
     except ValidationError as error:
         raise ConfigurationError(explain(error, path, TrainingConfiguration)) from None
+
+
+def configuration_of(record: RunRecord) -> TrainingConfiguration:
+    """How a run that has begun is trained.
+
+    Raises
+    ------
+    ConfigurationError
+        It was begun by a revision whose training files said other things, or altered by hand.
+    """
+    try:
+        return TrainingConfiguration.model_validate(record.configuration)
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ConfigurationError(
+            f"run {record.run} was begun by revision {record.revision[:12] or 'unknown'}, and this one doesn't take "
+            f"its {key}: go on with that revision, or train anew"
+        ) from None

@@ -19,7 +19,7 @@ from imaging.errors import RaysightError, TrainingError
 from imaging.files import DRAFT, replace, sha256_of
 from training.cohort import Cohort, Use, require
 from training.runs.checkpoint import Position, as_bytes, go_on, save
-from training.runs.configuration import TrainingConfiguration
+from training.runs.configuration import TrainingConfiguration, configuration_of
 from training.runs.device import in_words
 from training.runs.environment import cores
 from training.runs.folder import DRAWN, RunFolder
@@ -102,7 +102,7 @@ class _Run:
     tell: Tell
 
     def to_end(self) -> RunRecord:
-        rules = TrainingConfiguration.model_validate(self.record.configuration)
+        rules = configuration_of(self.record)
         items, unseen = self._load()
         order = Order(rules.seed, len(items), rules.samples_per_epoch or len(items), rules.batch_size)
         learner = Learner(self.task, self.task.network(rules.seed), rules, self.device)

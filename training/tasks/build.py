@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.spec import ModelSpec
-from training.runs.configuration import TrainingConfiguration
+from training.runs.configuration import TrainingConfiguration, configuration_of
 from training.runs.folder import RunFolder
 from training.tasks.detection import DetectionTask
 from training.tasks.segmentation import SegmentationTask
@@ -22,4 +22,4 @@ def build_task(spec: ModelSpec, configuration: TrainingConfiguration) -> Task:
 def task_of(run: RunFolder) -> Task:
     """The task of a run that has begun."""
     record = run.record
-    return build_task(record.spec, TrainingConfiguration.model_validate(record.configuration))
+    return build_task(record.spec, configuration_of(record))

@@ -13,11 +13,13 @@ import SimpleITK as sitk  # noqa: N813
 import yaml
 from scipy import ndimage
 
-from models.store import SHIPPED
+from models.store import SHIPPED, ModelStore
 from training.locking import locked
 
 Run = Callable[..., Any]
 MODEL = "hippocampus_segmenter"
+NEXT = str(int(ModelStore((SHIPPED,)).versions(MODEL)[-1]) + 1)
+"""The number of the first candidate."""
 COHORT = """
 name: toy
 title: Toy volumes
@@ -127,7 +129,7 @@ def test_train_makes_a_candidate(raysight: Run, tmp_path: Path) -> None:
     trained = raysight("train", MODEL, "--epochs", "1", "--device", "cpu")
     assert trained.exit_code == 0, trained.stderr
     assert "epoch 1/1  loss " in trained.stderr and "dice_anterior" in trained.stderr
-    assert f"{MODEL} 1" in trained.stdout and f"raysight evaluate {MODEL} --version 1" in trained.stdout
+    assert f"{MODEL} {NEXT}" in trained.stdout and f"raysight evaluate {MODEL} --version {NEXT}" in trained.stdout
     (run,) = (tmp_path / "home" / "runs").iterdir()
     assert {p.name for p in run.iterdir()} == {
         "cohort.json.gz",
@@ -138,7 +140,7 @@ def test_train_makes_a_candidate(raysight: Run, tmp_path: Path) -> None:
         "run.json",
         "weights.pt",
     }
-    provenance = json.loads((tmp_path / "home" / "candidates" / MODEL / "1" / "provenance.json").read_text())
+    provenance = json.loads((tmp_path / "home" / "candidates" / MODEL / NEXT / "provenance.json").read_text())
     assert provenance["lineage"]["run"]["run"] == run.name
     assert run.name in raysight("runs", "list").stdout
     shown = json.loads(raysight("runs", "show", run.name, "--json").stdout)
@@ -147,7 +149,7 @@ def test_train_makes_a_candidate(raysight: Run, tmp_path: Path) -> None:
         beside = raysight("train", MODEL, "--resume", "latest")
         assert (beside.exit_code, beside.stdout) == (2, "") and "another process trains" in beside.stderr
     again = raysight("train", MODEL, "--resume", "latest", "--json")
-    assert json.loads(again.stdout)["candidate"] == "1"  # nothing is done twice
+    assert json.loads(again.stdout)["candidate"] == NEXT  # nothing is done twice
 
 
 @pytest.mark.usefixtures("_torch")
@@ -169,7 +171,7 @@ def test_a_pack_is_trained_elsewhere_and_taken_back(raysight: Run, tmp_path: Pat
     assert trained.exit_code == 0 and "raysight runs merge DIR" in trained.stdout
     assert not (tmp_path / "home" / "runs").exists()
     merged = raysight("runs", "merge", str(pack))
-    assert merged.exit_code == 0 and f"candidate {MODEL} 1" in merged.stdout
+    assert merged.exit_code == 0 and f"candidate {MODEL} {NEXT}" in merged.stdout
     assert "but packed by abc" in merged.stderr
     record = json.loads(raysight("runs", "show", "latest", "--json").stdout)
     assert record["merged_from"]["machine"].endswith("; cpu")

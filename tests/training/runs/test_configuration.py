@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from imaging.errors import ConfigurationError
-from training.runs.configuration import Optimiser, load_configuration
+from training.runs.configuration import Optimiser, configuration_of, load_configuration
+from training.runs.record import RunRecord
 
 SHIPPED = "configs/training/hippocampus_segmenter.yaml"
 
@@ -50,3 +51,10 @@ def test_the_rate_rises_then_falls_to_nothing() -> None:
     assert rates[0] == 0 and rates[100] == pytest.approx(0) and max(rates) == rates[10] == pytest.approx(0.1)
     assert rates[:11] == sorted(rates[:11]) and rates[10:] == sorted(rates[10:], reverse=True)
     assert Optimiser(learning_rate=0.1).rate(0) == pytest.approx(0.1)
+
+
+def test_a_run_of_another_revision_says_so(repo_root: Path) -> None:
+    values = load_configuration(repo_root / SHIPPED, {}).model_dump(mode="json")
+    old = RunRecord.model_construct(run="toy-1", revision="0" * 40, configuration={**values, "colour": "blue"})
+    with pytest.raises(ConfigurationError, match=r"was begun by revision .* doesn't take its colour: go on with"):
+        configuration_of(old)
