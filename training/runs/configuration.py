@@ -60,7 +60,10 @@ class TrainingConfiguration(_Part):
     workers: int | None = Field(
         None, ge=0, description="Processes that prepare samples. Null: none on a CPU, up to 8 beside a GPU."
     )
-    mixed_precision: bool = Field(True, description="On a GPU compute in bfloat16, or float16 where it has none.")
+    mixed_precision: bool | None = Field(
+        None,
+        description="On a GPU compute in bfloat16, or float16 where it has none. True: in bfloat16 on a CPU, too.",
+    )
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="So often, within an epoch, what is needed to go on is saved."
     )

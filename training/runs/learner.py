@@ -30,12 +30,13 @@ class Learner:
         self, task: Task, network: nn.Module, configuration: TrainingConfiguration, device: torch.device
     ) -> None:
         self._task, self._rules, self.device = task, configuration, device
-        self._network = network.to(device)
+        # the faster order for volumes; other weights stay as they are
+        self._network = network.to(device, memory_format=torch.channels_last_3d)
         rules = configuration.optimiser
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=rules.learning_rate, weight_decay=rules.weight_decay
         )
-        self._type = precision(device) if configuration.mixed_precision else torch.float32
+        self._type = precision(device, mixed=configuration.mixed_precision)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._type == torch.float16)
         self._mean = copy.deepcopy(self._network) if configuration.average else self._network
         self._steps = 0
@@ -98,11 +99,15 @@ class Learner:
         self._steps = state["steps"]
 
     def _backward(self, batch: Batch) -> Tensor:
-        on_device = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        on_device = {name: self._moved(tensor) for name, tensor in batch.items()}
         with torch.autocast(self.device.type, self._type, enabled=self._type != torch.float32):
             loss = self._task.loss(self._network, on_device)
         self._scaler.scale(loss).backward()
         return loss
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        form = torch.channels_last_3d if tensor.ndim == 5 else torch.preserve_format
+        return tensor.to(self.device, non_blocking=True, memory_format=form)
 
     def _take_mean(self) -> None:
         # a mean over few steps at first, so that the untrained weights are soon forgotten
@@ -113,9 +118,11 @@ class Learner:
             mean.copy_(now)
 
 
-def precision(device: torch.device) -> torch.dtype:
-    """What is computed in where precision is mixed: the half that the device has, else float32."""
+def precision(device: torch.device, *, mixed: bool | None) -> torch.dtype:
+    """What is computed in; None for ``mixed`` is True on a GPU."""
     if device.type != "cuda":
+        return torch.bfloat16 if mixed and torch.cpu._is_avx512_bf16_supported() else torch.float32
+    if mixed is False:
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 

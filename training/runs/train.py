@@ -181,10 +181,10 @@ class _Run:
         return record
 
     def _draw(self, best: nn.Module, unseen: Sequence[Item]) -> None:
-        ranked = sorted(enumerate(self.task.validate(best, unseen).cases), key=lambda c: c[1][1])
+        ranked = sorted(self.task.validate(best, unseen).cases, key=lambda case: case[2])
         self.folder.pictures.mkdir(exist_ok=True)
         chosen = (ranked[0], ranked[len(ranked) // 2], ranked[-1])
-        for word, (index, (case, score)) in zip(DRAWN, chosen, strict=True):
+        for word, (index, case, score) in zip(DRAWN, chosen, strict=True):
             title = f"{word}: {case}, score {score:.3f}"
             self.task.draw(best, unseen[index], self.folder.pictures / f"{word}.png", title)
         self.tracker.pictures(self.folder.pictures)

@@ -155,7 +155,7 @@ class SegmentationTask:
         by_label = dict(zip(names.values(), found.mean(axis=0).tolist(), strict=True))
         score = float(found.mean())
         metrics = {"dice": score, **{f"dice_{name}": value for name, value in by_label.items()}}
-        cases = [(item.volume.case, float(mean)) for item, mean in zip(items, found.mean(axis=1), strict=True)]
+        cases = [(n, item.volume.case, float(found[n].mean())) for n, item in enumerate(items)]
         return Validation(score, metrics, cases)
 
     def predict(self, network: nn.Module, item: Case) -> NDArray[np.uint8]:

@@ -31,12 +31,12 @@ class Validation:
     metrics
         By name, for curves.
     cases
-        Name and score of each case, in the order in which the items came.
+        Of each case that was looked at, in the order in which the items came: the item's number, name and score.
     """
 
     score: float
     metrics: Mapping[str, float]
-    cases: Sequence[tuple[str, float]]
+    cases: Sequence[tuple[int, str, float]]
 
 
 class Task(Protocol):

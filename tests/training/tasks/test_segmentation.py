@@ -193,7 +193,7 @@ def test_whole_cases_are_judged_on_their_own_grid(spec: ModelSpec) -> None:
     assert np.array_equal(learner.predict(perfect, one), one.volume.labels)
     found = learner.validate(perfect, [one, one])
     assert found.score == 1 and found.metrics == {"dice": 1, "dice_anterior": 1, "dice_posterior": 1}
-    assert found.cases == [("case_0", 1.0), ("case_0", 1.0)]
+    assert found.cases == [(0, "case_0", 1.0), (1, "case_0", 1.0)]
     blind = learner.validate(Truth(100.0, 200.0), [one])
     assert blind.score == 0
 
