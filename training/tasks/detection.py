@@ -92,7 +92,7 @@ class DetectionTask:
         return total
 
     def validate(self, network: nn.Module, items: Sequence[Source]) -> Validation:
-        """Average precision of marks, and Dice of the nodules' voxels, a scene each of some items, always the same."""
+        """Average precision of marks, and Dice of the nodules' voxels, on the same scenes of some items."""
         found: list[tuple[float, bool]] = []
         cases, dices, wanted = [], [], 0
         for number in range(0, len(items), max(1, len(items) // _VALIDATED)):
