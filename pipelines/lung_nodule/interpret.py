@@ -11,7 +11,7 @@ from imaging.reading import Finding, PipelineResult, Reading, ReadingStatus
 from pipelines.lung_nodule.candidates import find_candidates
 from pipelines.lung_nodule.configuration import LungNoduleConfiguration
 from pipelines.lung_nodule.grid import nearest
-from pipelines.lung_nodule.locate import centre_of, locate
+from pipelines.lung_nodule.locate import locate
 from pipelines.lung_nodule.lungs import Lungs, find_lungs
 from pipelines.lung_nodule.measure import key_slice, measurements
 from pipelines.lung_nodule.outline import outline
@@ -99,16 +99,16 @@ def _analysed(volume: Volume, lungs: Lungs) -> str:
 
 def _finding(number: int, mask: Mask, volume: Volume, lungs: Lungs) -> Finding:
     at = key_slice(mask)
-    place = locate(mask, at, lungs)
+    place = locate(mask, at, volume, lungs)
     frames = {i.frame_of_reference_uid for i in volume.series.instances}
     return Finding(
         number=number,
         category=codes.ABNORMAL_STRUCTURE,
         kind=codes.NODULE,
-        site=codes.LUNG,
+        site=place.site,
         laterality=place.laterality,
         place=place.words,
-        centre=centre_of(mask),
+        centre=place.centre,
         key_slice=at,
         frame_of_reference_uid=frames.pop() if len(frames) == 1 else None,
         measurements=measurements(mask, volume),

@@ -41,6 +41,10 @@ class Lungs:
         Volume of both, ml.
     cut_above, cut_below
         The lungs reach the first or last slice with a large part of their cross-section, so some lung isn't shown.
+    not_searched_ml
+        Right and left: about how much is dense (consolidation, collapse, fluid) where lung is to be expected.
+    notes
+        What is doubtful about the mask, in words.
     """
 
     labels: NDArray[np.uint8]
@@ -48,6 +52,8 @@ class Lungs:
     volume_ml: float
     cut_above: bool
     cut_below: bool
+    not_searched_ml: tuple[float, float] = (0.0, 0.0)
+    notes: tuple[str, ...] = ()
 
 
 def distance_inside(mask: NDArray[np.bool_], spacing: float) -> NDArray[np.float32]:

@@ -45,13 +45,18 @@ def test_every_nodule_of_the_made_up_chest_is_marked_and_nothing_else(result, ph
         assert mark.measured(codes.LONG_AXIS) == pytest.approx(2 * long, abs=1.8)
         assert mark.measured(codes.SHORT_AXIS) == pytest.approx(2 * short, abs=1.8)
         assert mark.confidence is None
-        assert (mark.category, mark.kind, mark.site) == (codes.ABNORMAL_STRUCTURE, codes.NODULE, codes.LUNG)
+        assert (mark.category, mark.kind) == (codes.ABNORMAL_STRUCTURE, codes.NODULE)
         assert mark.frame_of_reference_uid == "1.9"
 
 
 def test_the_zone_follows_the_height_in_the_lung(result):
     zones = {round(f.centre[2]): f.place.split(", ")[1] for f in result.reading.findings}
     assert zones == {25: "middle third", 15: "middle third", -50: "lower third"}
+
+
+def test_the_site_is_the_lobe_where_position_alone_makes_it_sure(result):
+    sites = {round(f.centre[2]): f.site for f in result.reading.findings}
+    assert sites == {25: codes.LUNG, 15: codes.LUNG, -50: codes.LOWER_LOBE}
 
 
 def test_the_reading_says_what_it_is(result, chest, pipeline):
