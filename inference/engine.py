@@ -57,8 +57,8 @@ class OnnxModel:
         """As `imaging.pipeline.OpenModel.slide`, with the spec's patch and overlap."""
         rules = self.spec.input
         with _naming(self.released):
-            if isinstance(rules, TabularInput) or self.spec.task != "segmentation":
-                raise ModelFailure("it is no segmentation: it has nothing to blend")
+            if isinstance(rules, TabularInput) or self.spec.task not in ("segmentation", "detection"):
+                raise ModelFailure("it is no segmentation and no detection: it has nothing to blend")
             if image.shape[0] != len(rules.intensity):
                 raise ModelFailure(f"it takes {len(rules.intensity)} channels, not {image.shape[0]}")
             return slide(

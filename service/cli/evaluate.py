@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from models.store import ReleasedModel
-    from training.cases import CaseFiles
     from training.cohort import Cohort
     from training.evaluation.evaluate import Pictures
+    from training.evaluation.evaluator import Case
     from training.evaluation.report import Report
     from training.places import Places
 
@@ -118,10 +118,11 @@ def _version(
         tell("reading the list of cases", 0.0)
         if folder is None:
             cohort, files = cohort_of(where, released), _cohort_data(cohort_data)
-            cases, prior = cases_of(cohort, Split(split), files), prior_of(released, cohort, files)
+            cases = cases_of(released.spec, cohort, Split(split), files)
+            prior = prior_of(released, cohort, files)
             about: dict[str, Any] = {"data": split, "cohort": cohort.digest, "prior": prior}
         else:
-            cases = folder_cases(folder.expanduser(), gates(where, [released]))
+            cases = folder_cases(released.spec, folder.expanduser(), gates(where, [released]))
             about = {"data": "folder", **_known_of(where, released, cases, cohort_data)}
         failed = evaluation_folder(where, released.name, released.version, about["data"], files_digest(cases))
         engine = OnnxEngine(where.all_versions)
@@ -129,7 +130,7 @@ def _version(
 
 
 def _known_of(
-    where: Places, released: ReleasedModel, cases: Sequence[CaseFiles], cohort_data: Path | None
+    where: Places, released: ReleasedModel, cases: Sequence[Case], cohort_data: Path | None
 ) -> dict[str, Any]:
     """How many of a folder's cases training saw; and the baseline, made where only the cohort's data give one."""
     from training.evaluation.folder import cohort_of, seen_in_training

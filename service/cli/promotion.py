@@ -57,11 +57,11 @@ def compare(
     where = places()
     versions = [find_version(where, name, version) for version in (a, b)]
     if data is not None:
-        cohort, cases = None, folder_cases(data.expanduser(), gates(where, versions))
+        cohort, cases = None, folder_cases(versions[0].spec, data.expanduser(), gates(where, versions))
     else:
         frozen = gate_cohort(where, _rules(name)[0])
         cohort = frozen.digest
-        cases = cases_of(frozen, Split.VALIDATION, data_folder(cohort_data))
+        cases = cases_of(versions[0].spec, frozen, Split.VALIDATION, data_folder(cohort_data))
     kind: Kind = "folder" if data is not None else "validation"
     reports = []
     with progress() as tell:

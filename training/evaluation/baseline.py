@@ -47,6 +47,11 @@ class PositionPrior:
         """What it does, for tables."""
         return f"the most frequent label of {self.cases} training cases at each position; the image isn't looked at"
 
+    @property
+    def pooled_words(self) -> str:
+        """The same, of all folds."""
+        return "the most frequent label of the other folds' cases at each position; the image isn't looked at"
+
     def answer(self, geometry: Geometry, rules: VolumeInput) -> NDArray[np.uint8]:
         """[slice, row, column] uint8 on ``geometry``."""
         grid = NetworkGrid.of(geometry, rules)

@@ -13,16 +13,15 @@ from typing import Any, Literal
 from imaging.errors import EngineError, ImageError, ModelFailure
 from imaging.pipeline import OpenModel
 from inference.engine import OnnxEngine
-from models.spec import ModelSpec, VolumeInput
+from models.spec import ModelSpec
 from models.store import ReleasedModel
-from training.cases import CaseFiles, LabelledVolume, of_members
 from training.cohort import Cohort, Split, Use, require
 from training.cohort.members import natural
-from training.evaluation.baseline import PositionPrior
-from training.evaluation.bootstrap import RESAMPLES, figures
-from training.evaluation.evaluator import Evaluator, evaluator_for
-from training.evaluation.pictures import draw_case
-from training.evaluation.report import Baseline, CaseScores, Metric, Report, Subgroup
+from training.evaluation import evaluator as tasks
+from training.evaluation.bootstrap import RESAMPLES
+from training.evaluation.evaluator import Case, Evaluator, Found, evaluator_for
+from training.evaluation.figures import figures
+from training.evaluation.report import Baseline, CaseScores, Report, Subgroup
 
 CONFIDENCE = 0.95
 Data = Literal["test", "gate", "validation", "cv", "folder"]
@@ -46,22 +45,22 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Scored:
-    """Cases as a model answered them, and as the baseline did (empty where there is none)."""
+    """What was found on the cases by a model, and by the baseline (empty where there is none)."""
 
-    model: tuple[CaseScores, ...]
-    baseline: tuple[CaseScores, ...]
+    model: tuple[Found, ...]
+    baseline: tuple[Found, ...]
     seconds: float
 
 
 def evaluate(
     model: ReleasedModel,
     engine: OnnxEngine,
-    cases: Sequence[CaseFiles],
+    cases: Sequence[Case],
     *,
     data: Data,
     cohort: str | None = None,
     seen: int | None = None,
-    prior: PositionPrior | None = None,
+    prior: tasks.Baseline | None = None,
     resamples: int = RESAMPLES,
     pictures: Pictures | None = None,
     tell: Tell | None = None,
@@ -81,7 +80,7 @@ def evaluate(
     seen
         Of a folder: how many of them the version's run saw, as far as that is known.
     prior
-        The baseline; without it the report has none, and no groups by size.
+        The baseline; without it the report has none, and a segmentation no groups by size.
     resamples
         Of the bootstrap.
 
@@ -98,11 +97,11 @@ def evaluate(
     if opened.identity != model.identity:
         raise EngineError(f"{model.name} {model.version} was replaced since it was chosen; evaluate it again")
     evaluator = evaluator_for(model.spec)
-    scored = score_cases(opened, evaluator, model.spec, cases, prior=prior, pictures=pictures, tell=tell)
+    scored = score_cases(opened, evaluator, cases, prior=prior, pictures=pictures, tell=tell)
     run = model.provenance.lineage.get("run")
     return make_report(
         scored,
-        evaluator.metrics,
+        evaluator,
         resamples,
         model=model.name,
         version=model.version,
@@ -117,19 +116,18 @@ def evaluate(
     )
 
 
-def cases_of(cohort: Cohort, split: Split, data: Path) -> tuple[CaseFiles, ...]:
-    """The cases of a split; CohortRefusal when the cohort may not (any more) be used to evaluate."""
+def cases_of(spec: ModelSpec, cohort: Cohort, split: Split, data: Path) -> tuple[Case, ...]:
+    """A model's cases of a split; CohortRefusal when the cohort may not (any more) be used to evaluate."""
     require(cohort, Use.EVALUATE)
-    return of_members(cohort.only(split), data)
+    return tuple(evaluator_for(spec).cases(cohort.only(split), data))
 
 
 def score_cases(
     model: OpenModel,
     evaluator: Evaluator,
-    spec: ModelSpec,
-    cases: Sequence[CaseFiles],
+    cases: Sequence[Case],
     *,
-    prior: PositionPrior | None = None,
+    prior: tasks.Baseline | None = None,
     pictures: Pictures | None = None,
     tell: Tell | None = None,
 ) -> Scored:
@@ -145,16 +143,16 @@ def score_cases(
         except (ImageError, ModelFailure) as error:
             answer = None
             what = "not read" if isinstance(error, ImageError) else "no answer"
-            scores = _without_scores(case, evaluator, f"{what}: {error}")
+            found = evaluator.unread(case, f"{what}: {error}", prior)
         seconds += time.perf_counter() - began
         if answer is not None:
-            scores = evaluator.score(case, answer)
-        if prior and isinstance(spec.input, VolumeInput):
-            scores = prior.with_size(scores, case)
-            base.append(evaluator.score(case, prior.answer(case.geometry, spec.input)))
-        if pictures and answer is not None and (pictures.every or scores.failure):
-            _draw(pictures.folder, case, answer, scores, spec)
-        ours.append(scores)
+            found = evaluator.score(case, answer, prior)
+        if prior:
+            base.append(evaluator.score(case, evaluator.baseline_answer(prior, case)))
+        if pictures and answer is not None and (pictures.every or found.failure):
+            pictures.folder.mkdir(parents=True, exist_ok=True)
+            evaluator.draw(pictures.folder, case, answer, found)
+        ours.append(found)
     if tell:
         tell("done", 1.0)
     return Scored(tuple(ours), tuple(base), seconds / max(1, len(cases)))
@@ -162,38 +160,39 @@ def score_cases(
 
 def make_report(
     scored: Scored,
-    metrics: Sequence[Metric],
+    evaluator: Evaluator,
     resamples: int,
     *,
     baseline_name: str,
     **known: Any,
 ) -> Report:
     """Figures, subgroups and baseline of what was scored; ``known`` are the report's other fields."""
-    names = [metric.name for metric in metrics]
+    ours, theirs = evaluator.pooled(scored.model), evaluator.pooled(scored.baseline)
 
     def sums(cases: Sequence[CaseScores]) -> Any:
-        return figures(cases, names, confidence=CONFIDENCE, resamples=resamples)
+        return figures(cases, evaluator.metrics, confidence=CONFIDENCE, resamples=resamples)
 
-    baseline = Baseline(name=baseline_name, cases=scored.baseline, figures=sums(scored.baseline))
+    baseline = Baseline(name=baseline_name, cases=theirs, figures=sums(theirs)) if theirs else None
     return Report(
         **known,
         confidence=CONFIDENCE,
         resamples=resamples,
-        metrics=tuple(metrics),
-        cases=scored.model,
-        figures=sums(scored.model),
+        metrics=evaluator.metrics,
+        cases=ours,
+        figures=sums(ours),
         subgroups=tuple(
             Subgroup(criterion=criterion, group=group, subjects=len({c.subject for c in cases}), figures=sums(cases))
-            for criterion, group, cases in _groups(scored.model)
+            for criterion, group, cases in _groups(ours)
         ),
-        baseline=baseline if scored.baseline else None,
+        baseline=baseline,
+        curves=evaluator.curves(scored.model),
         seconds_per_case=round(scored.seconds, 4),
         created=datetime.now(UTC).replace(microsecond=0),
     )
 
 
-def files_digest(cases: Sequence[CaseFiles]) -> str:
-    """Over the sha256 of every image and label, in order of case."""
+def files_digest(cases: Sequence[Case]) -> str:
+    """Over the sha256 of every file, in order of case."""
     digests = [digest for case in sorted(cases, key=lambda c: c.case) for digest in case.digests]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -216,14 +215,3 @@ def _rank(group: str) -> tuple[int, tuple[tuple[int, str], ...]]:
     """The lowest group first, the highest last, words by their alphabet."""
     place = 0 if group.startswith("up to") else 2 if group.startswith("above") else 1
     return place, natural(group)
-
-
-def _without_scores(case: LabelledVolume, evaluator: Evaluator, why: str) -> CaseScores:
-    nothing = {metric.name: None for metric in evaluator.metrics}
-    return CaseScores(case=case.case, subject=case.subject, scores=nothing, failure=why)
-
-
-def _draw(folder: Path, case: LabelledVolume, answer: Any, scores: CaseScores, spec: ModelSpec) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    dices = [f"{label.name} {scores.scores[f'dice_{label.name}']:.2f}" for label in spec.output.labels]
-    draw_case(case, answer, folder / f"{case.case}.png", f"{case.case}: Dice {', '.join(dices)}")

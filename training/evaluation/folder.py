@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from imaging.errors import UsageError
+from models.spec import ModelSpec
 from models.store import ReleasedModel
-from training.cases import CaseFiles, of_folder
 from training.cohort import Cohort, CohortShelf, Split
 from training.cohort.members import DEVELOPMENT, FileRole
+from training.evaluation.evaluator import Case, evaluator_for
 from training.places import Places
 from training.runs.folder import MANIFEST, RunFolder
 
@@ -34,8 +35,8 @@ def cohort_of(places: Places, released: ReleasedModel) -> Cohort:
         ) from None
 
 
-def folder_cases(folder: Path, gates: Iterable[Cohort]) -> tuple[CaseFiles, ...]:
-    """The cases of a folder.
+def folder_cases(spec: ModelSpec, folder: Path, gates: Iterable[Cohort]) -> tuple[Case, ...]:
+    """A model's cases in a folder.
 
     Parameters
     ----------
@@ -45,11 +46,11 @@ def folder_cases(folder: Path, gates: Iterable[Cohort]) -> tuple[CaseFiles, ...]
     Raises
     ------
     UsageError
-        One of them is a gate's.
+        One of them is a gate's, or the model's task takes no folder.
     CohortError
         A file has no partner, or there is none at all.
     """
-    cases = of_folder(folder)
+    cases = tuple(evaluator_for(spec).folder(folder))
     for cohort in gates:
         images = _images(cohort, Split.GATE)
         if found := [case.case for case in cases if case.digests[0] in images]:
@@ -61,7 +62,7 @@ def folder_cases(folder: Path, gates: Iterable[Cohort]) -> tuple[CaseFiles, ...]
     return cases
 
 
-def seen_in_training(cases: Sequence[CaseFiles], cohort: Cohort) -> int:
+def seen_in_training(cases: Sequence[Case], cohort: Cohort) -> int:
     """How many of the cases a run on ``cohort`` learned from, or chose its best epoch by."""
     images = _images(cohort, *DEVELOPMENT)
     return sum(case.digests[0] in images for case in cases)

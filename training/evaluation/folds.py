@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,12 +14,10 @@ from inference.session import EngineOptions
 from models.provenance import Provenance
 from models.publish import publish
 from models.store import ModelStore
-from training.cases import CaseFiles, of_members
 from training.cohort import Cohort, Use, require
-from training.evaluation.baseline import prior_baseline
 from training.evaluation.bootstrap import RESAMPLES
 from training.evaluation.evaluate import Pictures, Scored, Tell, files_digest, make_report, score_cases
-from training.evaluation.evaluator import evaluator_for
+from training.evaluation.evaluator import Case, Evaluator, evaluator_for
 from training.evaluation.report import Report
 from training.places import Places
 from training.runs.folder import RunFolder, all_runs
@@ -33,9 +31,14 @@ class Folds:
     runs: tuple[tuple[Path, RunRecord], ...]
     cohort: Cohort
 
-    def cases(self, data: Path) -> list[tuple[CaseFiles, ...]]:
+    @property
+    def evaluator(self) -> Evaluator:
+        """Of the model's task; UsageError where there is none."""
+        return evaluator_for(self.runs[0][1].spec)
+
+    def cases(self, data: Path) -> list[Sequence[Case]]:
         """By fold, the cases that its run did not see; ``data`` is the folder that the cohort's paths start from."""
-        return [of_members(self.cohort.fold(fold)[1], data) for fold in range(len(self.runs))]
+        return [self.evaluator.cases(self.cohort.fold(fold)[1], data) for fold in range(len(self.runs))]
 
 
 def newest_folds(places: Places, model: str) -> Folds:
@@ -98,9 +101,9 @@ def evaluate_cv(
     """
     require(folds.cohort, Use.EVALUATE)
     spec = folds.runs[0][1].spec
-    evaluator = evaluator_for(spec)
+    evaluator = folds.evaluator
     everyone = folds.cases(data)
-    edges = prior_baseline([case for cases in everyone for case in cases], spec).size_edges_mm3
+    whole = evaluator.baseline([case for cases in everyone for case in cases])
     scored, provider = [], ""
     with tempfile.TemporaryDirectory() as scratch:
         store = ModelStore((Path(scratch),))
@@ -109,15 +112,14 @@ def evaluate_cv(
             publish(store, RunFolder(folder).onnx(), _as_version(record, fold))
             opened = engine.open(spec.name, str(fold + 1))
             provider = opened.session.provider
-            prior = prior_baseline(of_members(folds.cohort.fold(fold)[0], data), spec)
-            prior = replace(prior, size_edges_mm3=edges)  # so that every fold's cases are grouped alike
+            prior = None
+            if whole:  # every fold's cases are grouped alike
+                prior = evaluator.baseline(evaluator.cases(folds.cohort.fold(fold)[0], data), like=whole)
             heard = _part(tell, fold, len(folds.runs))
-            scored.append(
-                score_cases(opened, evaluator, spec, everyone[fold], prior=prior, pictures=pictures, tell=heard)
-            )
+            scored.append(score_cases(opened, evaluator, everyone[fold], prior=prior, pictures=pictures, tell=heard))
     return make_report(
         _pooled(scored),
-        evaluator.metrics,
+        evaluator,
         resamples,
         model=spec.name,
         version=None,
@@ -126,7 +128,7 @@ def evaluate_cv(
         data="cv",
         cohort=folds.cohort.digest,
         files=files_digest([case for cases in everyone for case in cases]),
-        baseline_name="the most frequent label of the other folds' cases at each position; the image isn't looked at",
+        baseline_name=whole.pooled_words if whole else "",
         provider=provider,
     )
 

@@ -18,10 +18,10 @@ from imaging.errors import ConfigurationError
 from imaging.files import replace
 from models.provenance import Aliases
 from models.store import SHIPPED, ReleasedModel
-from training.cases import of_members
 from training.cohort import Cohort
-from training.evaluation.baseline import BASELINE, PositionPrior, load_prior, prior_baseline
+from training.evaluation.baseline import BASELINE
 from training.evaluation.card import with_figures
+from training.evaluation.evaluator import Baseline, evaluator_for
 from training.evaluation.report import Report
 from training.places import Places
 from training.runs.start import sides
@@ -128,7 +128,7 @@ def evaluation_folder(places: Places, model: str, version: str | None, data: str
     return places.home / "evaluations" / model / f"{version or 'folds'}-{data}-{files[:8]}"
 
 
-def prior_of(released: ReleasedModel, cohort: Cohort | None = None, data: Path | None = None) -> PositionPrior | None:
+def prior_of(released: ReleasedModel, cohort: Cohort | None = None, data: Path | None = None) -> Baseline | None:
     """A version's baseline, read from beside it, else made from its own training cases and put there.
 
     Parameters
@@ -137,10 +137,12 @@ def prior_of(released: ReleasedModel, cohort: Cohort | None = None, data: Path |
         What its run saw, and the folder where that lies; without them None where there is no file.
     """
     folder = released.path.parent
-    found = load_prior(folder)
+    evaluator = evaluator_for(released.spec)
+    found: Baseline | None = evaluator.kept_baseline(folder)
     if found is None and cohort is not None and data is not None:
         run = released.provenance.lineage.get("run")
         fold = run.get("fold") if isinstance(run, dict) else None
-        found = prior_baseline(of_members(sides(cohort, fold, alone=True)[0], data), released.spec)
-        found.save(folder / BASELINE)
+        found = evaluator.baseline(evaluator.cases(sides(cohort, fold, alone=True)[0], data))
+        if found:
+            found.save(folder / BASELINE)
     return found

@@ -16,12 +16,18 @@ class _Part(BaseModel):
 
 
 class Metric(_Part):
-    """What a score means."""
+    """What a score means, and how the scores of cases become a figure."""
 
     name: str = Field(description="Key in scores and figures, such as dice_anterior.")
     title: str = Field(description="For people, such as Dice, anterior.")
     unit: str = Field("", description="Empty for a share.")
     higher_is_better: bool = True
+    interval: Literal["bootstrap", "share", "count"] = Field(
+        "bootstrap",
+        description="By bootstrap over subjects; or exact: of the share of subjects all of whose cases score 1, or "
+        "of the sum of the scores as a Poisson count.",
+    )
+    over: str = Field("", description="The score whose sum a count is divided by; empty for the number of cases.")
 
 
 class CaseScores(_Part):
@@ -62,6 +68,15 @@ class Baseline(_Part):
     figures: Mapping[str, Figure]
 
 
+class Curve(_Part):
+    """A curve that belongs to the figures."""
+
+    name: str
+    x: str = Field(description="What runs along it, in words.")
+    y: str
+    points: tuple[tuple[float, float], ...]
+
+
 class Report(_Part):
     """One version on one set of cases."""
 
@@ -82,6 +97,7 @@ class Report(_Part):
     figures: Mapping[str, Figure]
     subgroups: tuple[Subgroup, ...]
     baseline: Baseline | None
+    curves: tuple[Curve, ...] = ()
     provider: str = Field(description="What computed, such as CPUExecutionProvider.")
     seconds_per_case: float
     created: AwareDatetime

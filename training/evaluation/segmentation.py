@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +13,13 @@ from imaging.errors import CohortError
 from imaging.geometry import Geometry
 from imaging.pipeline import OpenModel
 from models.segmentation import label_volume
-from models.spec import ModelSpec
-from training.cases import LabelledVolume
+from models.spec import ModelSpec, VolumeInput
+from training.cases import CaseFiles, LabelledVolume, of_folder, of_members
+from training.cohort.members import Member
+from training.evaluation.baseline import PositionPrior, load_prior, prior_baseline
 from training.evaluation.metrics import dice, surface_distances
-from training.evaluation.report import CaseScores, Metric
+from training.evaluation.pictures import draw_case
+from training.evaluation.report import CaseScores, Curve, Metric
 
 NSD_TOLERANCE_MM = 1.0
 """Surfaces no further apart than this agree."""
@@ -44,11 +49,35 @@ class SegmentationEvaluator:
             *(Metric(name=f"nsd_{n}", title=f"NSD at {tolerance}, {n}") for n in names),
         )
 
+    def cases(self, members: Collection[Member], data: Path) -> tuple[CaseFiles, ...]:
+        """One a member, by the natural order of their names."""
+        return of_members(members, data)
+
+    def folder(self, folder: Path) -> tuple[CaseFiles, ...]:
+        """Of `images` and `labels`."""
+        return of_folder(folder)
+
+    def baseline(self, training: Sequence[CaseFiles], like: PositionPrior | None = None) -> PositionPrior:
+        """Of the training cases; groups by size as ``like`` has them."""
+        prior = prior_baseline(training, self.spec)
+        return replace(prior, size_edges_mm3=like.size_edges_mm3) if like else prior
+
+    def kept_baseline(self, folder: Path) -> PositionPrior | None:
+        """The file beside the version; ConfigurationError when it is damaged."""
+        return load_prior(folder)
+
+    def baseline_answer(self, baseline: PositionPrior, case: LabelledVolume) -> NDArray[np.uint8]:
+        """Labels [slice, row, column] on the case's grid."""
+        assert isinstance(self.spec.input, VolumeInput)  # `evaluator_for` takes no other
+        return baseline.answer(case.geometry, self.spec.input)
+
     def answer(self, model: OpenModel, case: LabelledVolume) -> NDArray[np.uint8]:
         """Labels [slice, row, column] on the case's grid: prepared, run and restored as when serving."""
         return label_volume(model, self.spec, case.array, case.geometry)
 
-    def score(self, case: LabelledVolume, answer: NDArray[np.uint8]) -> CaseScores:
+    def score(
+        self, case: LabelledVolume, answer: NDArray[np.uint8], baseline: PositionPrior | None = None
+    ) -> CaseScores:
         """All metrics; CohortError when the case holds a label that the model doesn't know."""
         labels = self.spec.output.labels
         if (most := int(case.labels.max())) > len(labels):
@@ -67,7 +96,7 @@ class SegmentationEvaluator:
             faults += _faults(label.name, truth.any(), found.any(), overlap)
         scores["dice_mean"] = float(np.mean([scores[f"dice_{label.name}"] for label in labels]))
         ordered = {metric.name: scores[metric.name] for metric in self.metrics}
-        return CaseScores(
+        scored = CaseScores(
             case=case.case,
             subject=case.subject,
             scores=ordered,
@@ -75,6 +104,26 @@ class SegmentationEvaluator:
             failure="; ".join(faults),
             undefined=tuple(undefined),
         )
+        return baseline.with_size(scored, case) if baseline else scored
+
+    def unread(self, case: LabelledVolume, why: str, baseline: PositionPrior | None = None) -> CaseScores:
+        """No score."""
+        nothing = {metric.name: None for metric in self.metrics}
+        scored = CaseScores(case=case.case, subject=case.subject, scores=nothing, failure=why)
+        return baseline.with_size(scored, case) if baseline else scored
+
+    def pooled(self, found: Sequence[CaseScores]) -> tuple[CaseScores, ...]:
+        """As they are: no case's scores depend on another's."""
+        return tuple(found)
+
+    def curves(self, found: Sequence[CaseScores]) -> tuple[Curve, ...]:
+        """None."""
+        return ()
+
+    def draw(self, folder: Path, case: LabelledVolume, answer: NDArray[np.uint8], found: CaseScores) -> None:
+        """One picture, named as the case."""
+        dices = [f"{label.name} {found.scores[f'dice_{label.name}']:.2f}" for label in self.spec.output.labels]
+        draw_case(case, answer, folder / f"{case.case}.png", f"{case.case}: Dice {', '.join(dices)}")
 
 
 def spacing_group(geometry: Geometry) -> str:

@@ -8,21 +8,20 @@ version was loaded (VmRSS), as the libraries' own share would hide a difference.
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from pydantic import TypeAdapter
-
 from imaging.errors import EngineError
 from inference.engine import OnnxEngine
 from models.store import ModelStore, ReleasedModel
-from training.cases import CaseFiles
-from training.evaluation.evaluator import evaluator_for
+from training.evaluation.evaluator import Case, evaluator_for
 from training.gate.decision import Check
 from training.gate.rules import GateRules
 
@@ -53,7 +52,7 @@ class CandidateError(EngineError):
 
 
 def compare_costs(
-    candidate: ReleasedModel, champion: ReleasedModel | None, cases: Sequence[CaseFiles]
+    candidate: ReleasedModel, champion: ReleasedModel | None, cases: Sequence[Case]
 ) -> tuple[Cost, Cost | None]:
     """Measure both by turns on the same cases.
 
@@ -104,12 +103,17 @@ def _middle(costs: Sequence[Cost]) -> Cost:
     return Cost(median(c.seconds for c in costs), median(c.megabytes for c in costs))
 
 
-def _in_fresh_process(version: ReleasedModel, cases: Sequence[CaseFiles], failed: type[EngineError]) -> Cost:
-    request = _Request(str(version.path.parents[2]), version.name, version.version, tuple(cases))
+def _in_fresh_process(version: ReleasedModel, cases: Sequence[Case], failed: type[EngineError]) -> Cost:
+    request = {
+        "folder": str(version.path.parents[2]),
+        "name": version.name,
+        "version": version.version,
+        "cases": b64encode(pickle.dumps(tuple(cases))).decode(),
+    }
     try:
         done = subprocess.run(
             [sys.executable, "-m", "training.gate.cost"],
-            input=_REQUEST.dump_json(request),
+            input=json.dumps(request).encode(),
             capture_output=True,
             timeout=TIMEOUT_SECONDS,
             check=True,
@@ -122,22 +126,12 @@ def _in_fresh_process(version: ReleasedModel, cases: Sequence[CaseFiles], failed
     return Cost(**json.loads(done.stdout))
 
 
-@dataclass(frozen=True)
-class _Request:
-    folder: str
-    name: str
-    version: str
-    cases: tuple[CaseFiles, ...]
-
-
-_REQUEST = TypeAdapter(_Request)
-
-
-def _measure(request: _Request) -> Cost:
+def _measure(request: Mapping[str, str]) -> Cost:
     """Time and peak memory of this very process."""
-    cases = [files.load() for files in request.cases]
+    asked: tuple[Case, ...] = pickle.loads(b64decode(request["cases"]))  # noqa: S301  its own parent made it
+    cases = [case.load() for case in asked]
     before = _megabytes("VmRSS")
-    model = OnnxEngine(ModelStore((Path(request.folder),))).open(request.name, request.version)
+    model = OnnxEngine(ModelStore((Path(request["folder"]),))).open(request["name"], request["version"])
     evaluator = evaluator_for(model.spec)
     seconds = []
     for case in cases:
@@ -158,7 +152,7 @@ def _megabytes(name: str) -> float:
 
 def main() -> None:
     """Answer one request."""
-    print(json.dumps(asdict(_measure(_REQUEST.validate_json(sys.stdin.read())))))
+    print(json.dumps(asdict(_measure(json.load(sys.stdin)))))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from uuid import uuid4
 from imaging.errors import ConfigurationError, EngineError, UsageError
 from inference.engine import OnnxEngine
 from models.store import ModelStore, ReleasedModel
-from training.cases import CaseFiles
 from training.cohort import Cohort, CohortShelf, Split
 from training.evaluation.evaluate import Tell, cases_of, evaluate, files_digest
+from training.evaluation.evaluator import Case
 from training.evaluation.kept import EVALUATION, prior_of
 from training.evaluation.report import Report
 from training.gate.cost import CandidateError, Cost, compare_costs, cost_checks
@@ -29,7 +29,7 @@ from training.places import Places
 
 _EVIDENCE, _COSTS, _OURS = 0.1, 0.4, 0.7
 """Where the first, the second and the third part of the work end, roughly."""
-Measure = Callable[[ReleasedModel, ReleasedModel | None, Sequence[CaseFiles]], tuple[Cost, Cost | None]]
+Measure = Callable[[ReleasedModel, ReleasedModel | None, Sequence[Case]], tuple[Cost, Cost | None]]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Gate:
         checks = gather(self.places, released, cohort, asked.at.date(), data)
         if not all(check.passed for check in checks):
             return _with(asked, checks=checks)
-        cases = cases_of(cohort, Split.GATE, data)
+        cases = cases_of(released.spec, cohort, Split.GATE, data)
         for case in cases:
             case.load()  # what is gone or was changed is told before it costs a look
         self.tell("time and memory", _EVIDENCE)
@@ -148,7 +148,7 @@ class Gate:
             self.book.append(look)
         return look
 
-    def _report(self, version: ReleasedModel, cases: Sequence[CaseFiles], cohort: Cohort, tell: Tell) -> Report:
+    def _report(self, version: ReleasedModel, cases: Sequence[Case], cohort: Cohort, tell: Tell) -> Report:
         return evaluate(
             version,
             OnnxEngine(ModelStore((version.path.parents[2],))),
