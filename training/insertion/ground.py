@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from imaging.geometry import Geometry
 from imaging.images import Mask
 from models.spec import VolumeInput
-from models.transforms import NetworkGrid
 from pipelines.lung_nodule.configuration import LungRules
-from pipelines.lung_nodule.grid import nearest
-from pipelines.lung_nodule.lungs import MARGIN_MM, distance_inside, find_lungs, round_lungs
+from pipelines.lung_nodule.lungs import distance_inside, find_lungs
+from pipelines.lung_nodule.network_marks import LungImage
 from training.lidc.scans import ScanTruth
 
 Box = tuple[slice, slice, slice]
@@ -82,10 +81,8 @@ class Ground:
         """The lungs as the detector sees them before the intensity mapping; ImageError where there are none."""
         volume = scan.volume
         lungs = find_lungs(volume, LungRules())
-        block, place = round_lungs(volume, lungs, MARGIN_MM)
-        grid = NetworkGrid.of(place, rules)
-        hu = grid.to_network(np.clip(block, -1024, 3071), outside=-1024)
-        inside = grid.to_network(nearest(lungs.labels > 0, lungs.geometry, place), labels=True).astype(bool)
+        image = LungImage.of(volume, lungs, rules)
+        grid, place = image.grid, image.block
         truth = np.zeros(place.shape, np.uint8)
         nodules = []
         for number, nodule in enumerate(scan.nodules, start=1):
@@ -98,8 +95,8 @@ class Ground:
                 nodules.append(Nodule(f"{scan.name} {number}", (z, y, x), size, inserted=False))
         return cls(
             scan.name,
-            np.rint(hu).astype(np.int16),
-            distance_inside(inside, rules.spacing_mm[0]).astype(np.float16),
+            np.rint(image.hu).astype(np.int16),
+            distance_inside(image.inside, rules.spacing_mm[0]).astype(np.float16),
             grid.to_network(truth, labels=True),
             tuple(nodules),
             grid.padded,
