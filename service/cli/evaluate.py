@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from training.evaluation.evaluator import Case
     from training.evaluation.report import Report
     from training.places import Places
+    from training.runs.record import RunRecord
 
 SHOWN = 12
 Side = Literal["test", "validation"]
@@ -65,7 +66,7 @@ def evaluate(
         raise UsageError("--data, --cv and --split exclude each other, and --cv takes no --version")
     where = places()
     if cv:
-        released, report = None, _folds(where, name, cohort_data, pictures)
+        released, report = _folds(where, name, cohort_data, pictures)
     else:
         released = _chosen(where, name, version)
         report = _version(where, released, folder=data, split=split, cohort_data=cohort_data, pictures=pictures)
@@ -141,7 +142,10 @@ def _known_of(
     return {"seen": seen, "prior": prior_of(released, cohort, cohort_data and _cohort_data(cohort_data))}
 
 
-def _folds(where: Places, name: str, cohort_data: Path | None, pictures: Path | None) -> Report:
+def _folds(
+    where: Places, name: str, cohort_data: Path | None, pictures: Path | None
+) -> tuple[ReleasedModel | None, Report]:
+    """The version that the pooled figures are of, where there is one, and the figures."""
     from service.cli.text import progress
     from training.evaluation.evaluate import files_digest
     from training.evaluation.folds import evaluate_cv, newest_folds
@@ -151,7 +155,17 @@ def _folds(where: Places, name: str, cohort_data: Path | None, pictures: Path | 
     files = files_digest([case for cases in folds.cases(data) for case in cases])
     failed = evaluation_folder(where, name, None, "cv", files)
     with progress() as tell:
-        return evaluate_cv(folds, data, pictures=_pictures(pictures, failed), tell=tell)
+        report = evaluate_cv(folds, data, pictures=_pictures(pictures, failed), tell=tell)
+    return _version_of(where, folds.release), report
+
+
+def _version_of(where: Places, run: RunRecord | None) -> ReleasedModel | None:
+    """What a run became; None where it is no version."""
+    if run is None:
+        return None
+    store = where.all_versions
+    versions = (store.version(run.model, number) for number in store.versions(run.model))
+    return next((version for version in versions if version.sha256 == run.onnx_sha256), None)
 
 
 def gates(where: Places, versions: Sequence[ReleasedModel]) -> list[Cohort]:

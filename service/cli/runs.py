@@ -97,18 +97,20 @@ def pack(
 def merge(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A pack whose run was trained.")], json: Json = False
 ) -> None:
-    """Take the finished runs of a pack over, digests checked; one without a fold becomes a candidate."""
+    """Take the finished runs of a pack over, digests checked; one that isn't for cross-validation is a candidate."""
     from service.cli.text import console, note, print_json
     from training.registry import import_run
     from training.runs.candidate import publish_candidate
+    from training.runs.folder import RunFolder
     from training.runs.pack import merge as take_over
+    from training.runs.start import for_release
 
     where = places()
     taken = take_over(where, folder.expanduser().resolve())
     candidates = {}
     for record in taken:
         import_run(where, where.runs / record.run)
-        if record.fold is None:
+        if for_release(RunFolder(where.runs / record.run).cohort, record.fold):
             candidates[record.run] = publish_candidate(where, where.runs / record.run).version
         packed, used = (record.merged_from or {})["revision"], record.revision
         if packed != used:

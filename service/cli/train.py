@@ -68,7 +68,8 @@ def train(
     """Train a model on a cohort, export it, and put it among the candidates.
 
     A run that was killed goes on with --resume and ends with the same weights. A run with --fold is for
-    cross-validation, and one of a pack waits for `raysight runs merge`: neither becomes a candidate here.
+    cross-validation and becomes a candidate only where it leaves out nothing but the gate's fold; one of a pack waits
+    for `raysight runs merge`.
     """
     from imaging.errors import UsageError
     from service.cli.text import print_json
@@ -87,7 +88,9 @@ def train(
         raise UsageError(f"{run.path.name} is a run of {run.record.model}, not of {name}")
     record = complete(run, folder, device, _tracker(where) if pack is None else None)
     candidate = None
-    if pack is None and record.fold is None:
+    from training.runs.start import for_release
+
+    if pack is None and for_release(run.cohort, record.fold):
         from training.evaluation.kept import prior_of
         from training.runs.candidate import publish_candidate
 

@@ -53,7 +53,7 @@ def card_problems(card: str, report: Report) -> tuple[str, ...]:
 
 def figures_block(report: Report) -> str:
     """The block, markers included; the same report gives the same text."""
-    version = f"Version {report.version}" if report.version else "No single version"
+    version = f"Version {report.version}" if report.version else f"{len(report.runs) or 'Several'} runs"
     digest = f" (sha256 `{report.sha256}`)" if report.sha256 else ""
     cohort = f" of cohort `{report.cohort}`" if report.cohort else ""
     subjects = len({case.subject for case in report.cases})

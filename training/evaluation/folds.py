@@ -13,8 +13,8 @@ from inference.engine import OnnxEngine
 from inference.session import EngineOptions
 from models.provenance import Provenance
 from models.publish import publish
-from models.store import ModelStore
-from training.cohort import Cohort, Use, require
+from models.store import SHIPPED, ModelStore
+from training.cohort import Cohort, Split, Use, require
 from training.evaluation.bootstrap import RESAMPLES
 from training.evaluation.evaluate import Pictures, Scored, Tell, files_digest, make_report, score_cases
 from training.evaluation.evaluator import Case, Evaluator, evaluator_for
@@ -22,6 +22,7 @@ from training.evaluation.report import Report
 from training.places import Places
 from training.runs.folder import RunFolder, all_runs
 from training.runs.record import RunRecord
+from training.runs.start import for_release
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,16 @@ class Folds:
 
     runs: tuple[tuple[Path, RunRecord], ...]
     cohort: Cohort
+
+    @property
+    def release(self) -> RunRecord | None:
+        """The run that may be a version, whose figures the pooled ones then are: no split is left that could test it.
+
+        None where the cohort has a test split, or no fold is the gate's.
+        """
+        if self.cohort.only(Split.TEST):
+            return None
+        return next((record for _, record in self.runs if for_release(self.cohort, record.fold)), None)
 
     @property
     def evaluator(self) -> Evaluator:
@@ -41,8 +52,13 @@ class Folds:
         return [self.evaluator.cases(self.cohort.fold(fold)[1], data) for fold in range(len(self.runs))]
 
 
+def folds_in(models: Path, model: str) -> Path:
+    """Where the runs lie that a released version's pooled figures come from, so that anyone can make them again."""
+    return models / model / "folds"
+
+
 def newest_folds(places: Places, model: str) -> Folds:
-    """For each fold the newest run that is done and exported, all of the cohort of the newest one.
+    """For each fold the newest run that is done and exported, shipped ones too, all of the cohort of the newest one.
 
     Raises
     ------
@@ -51,7 +67,9 @@ def newest_folds(places: Places, model: str) -> Folds:
     """
     done = [
         (run.path, record)
-        for run in all_runs(places.runs)
+        for run in sorted(
+            (*all_runs(folds_in(SHIPPED, model)), *all_runs(places.runs)), key=lambda r: r.record.started
+        )
         for record in [run.record]
         if record.model == model and record.state == "done" and record.fold is not None and record.onnx_sha256
     ]
@@ -125,6 +143,7 @@ def evaluate_cv(
         version=None,
         sha256=None,
         run=None,
+        runs={record.run: record.onnx_sha256 for _, record in folds.runs},
         data="cv",
         cohort=folds.cohort.digest,
         files=files_digest([case for cases in everyone for case in cases]),

@@ -1,7 +1,8 @@
 """What of an evaluation is kept, and where.
 
-Beside a version's `model.onnx`: `evaluation.json` (on the locked test split, no other), `card.md` with its figures,
-and `baseline.npz`. A promotion rests on them and takes them along, and the champion's card is the model's.
+Beside a version's `model.onnx`: `evaluation.json` (on the locked test split; pooled over folds where the cohort has
+none), `card.md` with its figures, and `baseline.npz`. A promotion rests on them and takes them along, and the
+champion's card is the model's.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ KEPT = (EVALUATION, CARD, BASELINE)
 
 
 def evaluation_of(released: ReleasedModel) -> Report | None:
-    """A version's evaluation on the locked test split; None when there was none.
+    """A version's evaluation on the locked test split, or pooled over folds; None when there was none.
 
     Raises
     ------
@@ -69,8 +70,14 @@ class Kept:
 
 
 def keep(places: Places, report: Report, released: ReleasedModel | None) -> Kept:
-    """Keep a report where it belongs: of the locked test split beside the version, else in a folder of its own."""
-    if released is not None and report.data == "test":
+    """Keep a report beside the version whose release may rest on it, else in a folder of its own.
+
+    Parameters
+    ----------
+    released
+        The version that was evaluated; of pooled folds the one that `Folds.release` became, where there is one.
+    """
+    if released is not None and report.data in {"test", "cv"}:
         return keep_evaluation(places, released, report)
     return Kept((keep_elsewhere(places, report),))
 

@@ -84,6 +84,7 @@ class Report(_Part):
     version: Version | None = Field(description="Null for a run that has none, and for pooled folds.")
     sha256: Digest | None = Field(description="Of model.onnx; null for pooled folds.")
     run: str | None
+    runs: Mapping[str, Digest] = Field({}, description="Of pooled folds: each run's model.onnx, by the run's id.")
     data: Literal["test", "gate", "validation", "cv", "folder"]
     cohort: Digest | None = Field(description="Digest of the cohort; null for a folder.")
     seen: int | None = Field(

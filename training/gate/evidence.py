@@ -48,7 +48,7 @@ def gather(places: Places, released: ReleasedModel, gate: Cohort, on: date, data
         lineage,
         _approval(cohort, gate, on),
         _parity(places, released, record, cohort, data),
-        _card(released),
+        _card(released, gate),
         _leak(cohort, gate),
     )
 
@@ -148,21 +148,27 @@ def _parity_here(folder: Path, released: ReleasedModel, record: RunRecord, cohor
     return parity_with_run(folder, released.path, probes(released.spec, members, data))
 
 
-def _card(released: ReleasedModel) -> Check:
-    command = f"`raysight evaluate {released.name} --version {released.version}`"
+def _card(released: ReleasedModel, gate: Cohort) -> Check:
+    """Its figures are on the test split, or pooled over folds where the gate's cohort has none."""
+    if gate.only(Split.TEST):
+        where, command = "on the test split", f"`raysight evaluate {released.name} --version {released.version}`"
+    else:
+        where, command = "pooled over the folds", f"`raysight evaluate {released.name} --cv`"
     try:
         evaluation, card = evaluation_of(released), card_of(released)
     except ConfigurationError as error:
         return _no("card", str(error))
     if evaluation is None:
-        return _no("card", f"it was never evaluated on the test split: {command}")
-    if (evaluation.sha256, evaluation.data) != (released.sha256, "test"):
-        return _no("card", f"its evaluation is of another file, or not on the test split: {command}")
+        return _no("card", f"it was never evaluated {where}: {command}")
+    if gate.only(Split.TEST):
+        fits = (evaluation.sha256, evaluation.data) == (released.sha256, "test")
+    else:
+        fits = evaluation.data == "cv" and released.sha256 in evaluation.runs.values()
+    if not fits:
+        return _no("card", f"its evaluation is of another file, or not {where}: {command}")
     if problems := card_problems(card, evaluation) if card else ("there is no card.md",):
         return _no("card", "; ".join(problems))
-    return Check(
-        name="card", passed=True, words="complete, its figures are those of the evaluation on the test split"
-    )
+    return Check(name="card", passed=True, words=f"complete, its figures are those of the evaluation {where}")
 
 
 def _leak(cohort: Cohort | None, gate: Cohort) -> Check:

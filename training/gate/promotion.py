@@ -7,6 +7,7 @@ a champion that nobody decided on; promoting the same version again puts it into
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +18,13 @@ from imaging.errors import EngineError, UsageError
 from imaging.files import replace
 from models.publish import point, publish
 from models.store import SHIPPED, ModelStore, ReleasedModel
+from training.evaluation.folds import folds_in
 from training.evaluation.kept import CARD, KEPT, evaluation_of
 from training.evaluation.report import Report
 from training.gate.decision import Check, Decision, DecisionBook
 from training.gate.gate import Gate, deciding, find_version, refused, require_version
 from training.places import Places
+from training.runs.folder import RunFolder, all_runs
 
 
 def target(places: Places, into: Path | None = None) -> ModelStore:
@@ -136,8 +139,23 @@ def _standing(gate: Gate, model: str, version: str, *, shipping: bool) -> Decisi
 
 
 def _put_into_effect(gate: Gate, store: ModelStore, decision: Decision) -> None:
-    _publish(store, find_version(gate.places, decision.model, decision.version), decision)
+    released = find_version(gate.places, decision.model, decision.version)
+    _publish(store, released, decision)
+    if store.folders[0] != gate.places.home / "models":
+        _ship_folds(gate.places, released, store.folders[0])
     _point(store, decision.model, decision.version)
+
+
+def _ship_folds(places: Places, released: ReleasedModel, folder: Path) -> None:
+    """The runs that a version's pooled figures come from, and no others, travel with the tree."""
+    evaluation, target = evaluation_of(released), folds_in(folder, released.name)
+    if evaluation is None or not evaluation.runs:
+        return
+    for run in evaluation.runs:
+        if not (target / run).is_dir():
+            RunFolder(places.runs / run).export_to(target)
+    for old in {run.path for run in all_runs(target)} - {target / run for run in evaluation.runs}:
+        shutil.rmtree(old)
 
 
 def _publish(store: ModelStore, released: ReleasedModel, decision: Decision) -> None:

@@ -97,6 +97,15 @@ class RunFolder:
         """Replace them."""
         replace(self.path / EPOCHS, "".join(json.dumps(dict(e)) + "\n" for e in epochs).encode())
 
+    def export_to(self, runs: Path) -> None:
+        """Copy what an evaluation needs, record, manifest and model, below another folder of runs."""
+        files = {ONNX: self.onnx(), MANIFEST: (self.path / MANIFEST).read_bytes()}
+        folder = runs / self.path.name
+        make_folder(folder)
+        for name, content in files.items():
+            replace(folder / name, content)
+        write_record(folder, self.record)
+
     def _checked(self, name: str, digest: str | None) -> bytes:
         path, record = self.path / name, self.record
         if digest is None:

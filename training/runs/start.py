@@ -8,6 +8,7 @@ from pathlib import Path
 from imaging.errors import UsageError
 from models.spec import ModelSpec
 from training.cohort import Cohort, Member, Split, Use, require
+from training.cohort.members import DEVELOPMENT
 from training.runs.configuration import TrainingConfiguration
 from training.runs.environment import cores, revision, versions
 from training.runs.folder import RunFolder, new_folder, new_id
@@ -71,6 +72,16 @@ def sides(cohort: Cohort, fold: int | None, *, alone: bool = False) -> tuple[tup
     if not train or not (validation or alone):
         raise UsageError(f"{cohort.name}: nobody to {'validate on' if train else 'train on'}; give the split a share")
     return train, validation
+
+
+def for_release(cohort: Cohort, fold: int | None) -> bool:
+    """Whether a run may become a version: it learns from all that a cohort gives for it, not from some folds of that.
+
+    Where folds serve as splits, the run that leaves out the gate's fold is such a one.
+    """
+    if fold is None:
+        return True
+    return set(sides(cohort, fold, alone=True)[0]) == set(cohort.only(*DEVELOPMENT))
 
 
 def probed(cohort: Cohort, fold: int | None) -> tuple[Member, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ from imaging.errors import CohortError, UsageError
 from inference.session import EngineOptions
 from tests.inference.toys import spread
 from tests.training.evaluation.conftest import PATCH, SPEC
-from training.cohort import Cohort, CohortDescription, build_cohort
+from training.cohort import Cohort, CohortDescription, Split, build_cohort
 from training.evaluation.evaluate import Pictures
-from training.evaluation.folds import evaluate_cv, newest_folds
+from training.evaluation.folds import Folds, evaluate_cv, newest_folds
 from training.places import Places
 from training.runs.folder import RunFolder, new_folder
 from training.runs.record import CohortName, RunRecord, write_record
+from training.runs.start import for_release
 
 RIGHT, WRONG = spread(PATCH, (0, 20, -20)), spread(PATCH, (0, -20, 20))
 Run = Callable[..., RunFolder]
@@ -112,6 +115,32 @@ def test_the_newest_done_run_of_each_fold_counts(run: Run, places: Places) -> No
     run(1, name="going", at=5, state="running", onnx_sha256=None)
     run(1, name="another", at=5, model="other")
     assert [record.run for _, record in newest_folds(places, "toy").runs] == [new.path.name, "r1"]
+
+
+def test_runs_that_were_shipped_count_too(
+    run: Run, places: Places, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = tmp_path / "tree" / "toy" / "folds"
+    for fold in (0, 1):
+        made = run(fold)
+        made.export_to(shipped)
+        shutil.rmtree(made.path)
+    monkeypatch.setattr("training.evaluation.folds.SHIPPED", tmp_path / "tree")
+    folds = newest_folds(places, "toy")
+    assert [path.parent for path, _ in folds.runs] == [shipped, shipped] and folds.cohort == cohort
+    assert folds.release is None  # neither learns from all of the cohort
+    newer = run(1, name="newer", at=2)
+    assert newest_folds(places, "toy").runs[1][0] == newer.path
+
+
+def test_where_folds_are_the_splits_the_run_without_the_gates_fold_is_for_release(run: Run, cohort: Cohort) -> None:
+    members = [replace(m, split=Split.GATE if m.fold == 0 else Split.TRAIN) for m in cohort.members]
+    by_folds = replace(cohort, members=tuple(members))
+    assert [for_release(by_folds, fold) for fold in (None, 0, 1)] == [True, True, False]
+    folds = Folds(tuple((made.path, made.record) for made in (run(0), run(1))), by_folds)
+    assert folds.release == run(0, name="again").record.model_copy(update={"run": "r0"})
+    tested = replace(by_folds, members=(*members, replace(members[0], case="last", split=Split.TEST, fold=None)))
+    assert Folds(folds.runs, tested).release is None
 
 
 def test_what_is_lacking_is_named(run: Run, places: Places) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 from hashlib import sha256
 from typing import Any
 
@@ -14,13 +15,14 @@ from scipy import ndimage
 from imaging.errors import CohortError, EngineError, UsageError
 from models.store import ReleasedModel
 from tests.training.gate.house import RULES, House, anatomy, card_text, described, threshold
-from training.cohort import Split
+from training.cohort import Cohort, Split
 from training.evaluation.bootstrap import figures
-from training.evaluation.kept import evaluation_of
+from training.evaluation.kept import evaluation_of, keep_evaluation
 from training.evaluation.report import CaseScores
 from training.gate import cost
 from training.gate.cost import LEAST_MEGABYTES
 from training.gate.decision import Check, Decision
+from training.gate.evidence import gather
 from training.gate.judging import judge_figures
 from training.gate.promotion import champion_of, promote, target
 from training.gate.rules import GateRules
@@ -157,6 +159,27 @@ def test_over_the_memory_budget_is_refused(house: House) -> None:
     memory = refused(decision)["memory"]
     assert memory.figures["ratio"] > 1.01 and memory.figures["champion"] >= LEAST_MEGABYTES
     assert "MB at the peak, the champion" in memory.words and decision.look is None
+
+
+def test_without_a_test_split_the_card_rests_on_the_folds(house: House) -> None:
+    released = house.candidate(threshold(1.1))
+    tested = evaluation_of(released)
+    assert tested is not None
+    pooled = tested.model_copy(
+        update={"data": "cv", "version": None, "sha256": None, "runs": {"toy-1": released.sha256, "toy-9": "0" * 64}}
+    )
+
+    def card(gate: Cohort) -> Check:
+        checks = gather(house.places, released, gate, date(2026, 12, 1), house.data)
+        return next(check for check in checks if check.name == "card")
+
+    untested = replace(house.cohort, members=house.cohort.only(Split.TRAIN, Split.VALIDATION, Split.GATE))
+    assert "not pooled over the folds: `raysight evaluate toy --cv`" in card(untested).words
+    keep_evaluation(house.places, released, pooled)
+    assert card(untested).passed
+    assert "or not on the test split" in card(house.cohort).words
+    keep_evaluation(house.places, released, pooled.model_copy(update={"runs": {"toy-9": "0" * 64}}))
+    assert "is of another file" in card(untested).words
 
 
 def test_an_incomplete_card_is_refused(house: House) -> None:
