@@ -6,8 +6,9 @@ from models.spec import ModelSpec
 from training.runs.configuration import TrainingConfiguration, configuration_of
 from training.runs.folder import RunFolder
 from training.tasks.detection import DetectionTask
+from training.tasks.nodule_segmentation import NoduleSegmentationTask
 from training.tasks.segmentation import SegmentationTask
-from training.tasks.settings import DetectionSettings
+from training.tasks.settings import DetectionSettings, NoduleSegmentationSettings
 from training.tasks.task import Task
 
 
@@ -16,6 +17,8 @@ def build_task(spec: ModelSpec, configuration: TrainingConfiguration) -> Task:
     settings = configuration.task
     if isinstance(settings, DetectionSettings):
         return DetectionTask(spec, settings)
+    if isinstance(settings, NoduleSegmentationSettings):
+        return NoduleSegmentationTask(spec, settings)
     return SegmentationTask(spec, settings)
 
 

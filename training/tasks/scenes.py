@@ -15,7 +15,7 @@ from training.insertion.degrade import add_noise, change_kernel, thicken
 from training.insertion.ground import Box, Ground
 from training.insertion.piece import Piece
 from training.insertion.place import find_place, lung_voxel
-from training.tasks.settings import SceneSettings
+from training.tasks.settings import Look, SceneSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def make_scene(source: Source, size: Index, rules: SceneSettings, chance: np.ran
         _put(scene, other, rules, chance)
     if chance.random() < rules.sham_share:
         _put(scene, source.piece, rules, chance, sham=_healthy(source.grounds, chance))
-    scene.hu = seen_by_another(scene.hu, ground, rules, chance)
+    scene.hu = seen_by_another(scene.hu, ground.spacing, ground.thickness, rules, chance)
     return scene
 
 
@@ -102,13 +102,13 @@ def _box(ground: Ground, index: Index, size: Index, chance: np.random.Generator,
 
 
 def seen_by_another(
-    hu: NDArray[np.float32], ground: Ground, rules: SceneSettings, chance: np.random.Generator
+    hu: NDArray[np.float32], spacing: float, thickness: float, rules: Look, chance: np.random.Generator
 ) -> NDArray[np.float32]:
-    """As other scanners and protocols might show it."""
+    """As other scanners and protocols might show what was scanned in slices of ``thickness`` mm."""
     if chance.random() < rules.thick_share:
-        thickness = float(chance.uniform(ground.thickness, max(rules.thickness_most_mm, ground.thickness)))
-        step = float(chance.uniform(0.5, 1.0)) * thickness
-        hu = thicken(hu, ground.spacing, thickness, step, float(chance.uniform(0, step)))
+        thicker = float(chance.uniform(thickness, max(rules.thickness_most_mm, thickness)))
+        step = float(chance.uniform(0.5, 1.0)) * thicker
+        hu = thicken(hu, spacing, thicker, step, float(chance.uniform(0, step)))
     if chance.random() < rules.kernel_share:
         hu = change_kernel(hu, float(chance.uniform(-0.8, 1.2)))
     if chance.random() < rules.noise_share:

@@ -50,19 +50,24 @@ class SegmentationSettings(_Part):
     augmentation: Augmentation = Augmentation()
 
 
-class SceneSettings(_Part):
+class Look(_Part):
+    """How far another scanner's image may differ. All is drawn anew for each sample."""
+
+    thick_share: Share = Field(0.5, description="Share of samples seen in thicker slices.")
+    thickness_most_mm: float = Field(5.0, gt=0, description="The thickest slices, mm.")
+    kernel_share: Share = Field(0.4, description="Share of samples with a softer or sharper kernel.")
+    noise_share: Share = Field(0.4, description="Share of samples with more noise.")
+    noise_hu: float = Field(60.0, ge=0, description="Up to so much noise is added, HU (standard deviation).")
+    shift_share: Share = Field(0.3, description="Share of samples with other HU: times 0.95 to 1.05, -30 to 30 more.")
+
+
+class SceneSettings(Look):
     """What detection learns from: nodules put into lungs, seen by some scanner. All is drawn anew for each scene."""
 
     empty_share: Share = Field(0.25, description="Share of scenes without the nodule whose turn it is.")
     company_share: Share = Field(0.25, description="Chance of one more nodule, again after each.")
     sham_share: Share = Field(0.3, description="Share of scenes with a piece of healthy lung put in like a nodule.")
     scaling: float = Field(0.25, ge=0, lt=1, description="Size of a nodule times 1 / (1 + this) to 1 + this.")
-    thick_share: Share = Field(0.5, description="Share of scenes seen in thicker slices.")
-    thickness_most_mm: float = Field(5.0, gt=0, description="The thickest slices, mm.")
-    kernel_share: Share = Field(0.4, description="Share of scenes with a softer or sharper kernel.")
-    noise_share: Share = Field(0.4, description="Share of scenes with more noise.")
-    noise_hu: float = Field(60.0, ge=0, description="Up to so much noise is added, HU (standard deviation).")
-    shift_share: Share = Field(0.3, description="Share of scenes with other HU: times 0.95 to 1.05, -30 to 30 more.")
 
 
 class DetectionLoss(_Part):
@@ -82,4 +87,31 @@ class DetectionSettings(_Part):
     loss: DetectionLoss = DetectionLoss()
 
 
-TaskSettings = Annotated[SegmentationSettings | DetectionSettings, Field(discriminator="kind")]
+class ViewSettings(Look):
+    """What the segmentation of one nodule learns from: a field of view round a point near it. All is drawn anew."""
+
+    jitter_mm: float = Field(3.0, ge=0, description="The point lies up to so far from the nodule's centre, mm,")
+    jitter_share: float = Field(0.2, ge=0, description="and up to this share of its radius farther.")
+    scaling: float = Field(0.15, ge=0, lt=1, description="Size of a nodule times 1 / (1 + this) to 1 + this.")
+    tilt_degrees: float = Field(10.0, ge=0, le=90, description="Thick slices are tilted so far at most.")
+    coarser: float = Field(2.0, gt=1, description="A large nodule is also seen on voxels so many times as long.")
+
+
+class NoduleSegmentationLoss(_Part):
+    """Weights of the parts of the loss."""
+
+    overlap: float = Field(1.0, ge=0, description="Of the overlap of shares, view by view (Wang et al. 2023).")
+    cross_entropy: float = Field(10.0, ge=0, description="Of the cross entropy with the share of readers.")
+
+
+class NoduleSegmentationSettings(_Part):
+    """How the segmentation of one nodule is trained."""
+
+    kind: Literal["nodule-segmentation"]
+    views: ViewSettings = ViewSettings()
+    loss: NoduleSegmentationLoss = NoduleSegmentationLoss()
+
+
+TaskSettings = Annotated[
+    SegmentationSettings | DetectionSettings | NoduleSegmentationSettings, Field(discriminator="kind")
+]

@@ -1,0 +1,1 @@
+"""One lung nodule on chest CT, round a point that somebody or something else has marked."""

@@ -1,0 +1,120 @@
+"""What a nodule is made of: solid, part-solid or non-solid, and how large its solid part is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import ndimage
+
+from pipelines.lung_nodule.guidelines.facts import Density
+from pipelines.lung_nodule.segment import INSIDE
+from pipelines.rules import Rules
+
+_TOUCHING = np.ones((3, 3, 3), dtype=bool)
+
+
+class DensityRules(Rules):
+    """What counts as solid (`pipelines.lung_nodule.density`)."""
+
+    solid_hu: float = Field(-300.0, description="What is denser is solid, HU, after smoothing.")
+    smoothing_mm: float = Field(0.6, ge=0, description="Sigma by which noise is smoothed before, mm.")
+    border_mm: float = Field(
+        1.0, ge=0, description="So deep is the border that is mixed with lung by the scanner, mm."
+    )
+    non_solid_share: float = Field(0.05, ge=0, le=1, description="With less of its inner part solid it is non-solid.")
+    solid_share: float = Field(0.6, ge=0, le=1, description="With more of its inner part solid it is solid.")
+
+
+@dataclass(frozen=True, eq=False)
+class Composition:
+    """What a nodule is made of.
+
+    Parameters
+    ----------
+    density
+        Its class.
+    solid
+        [slice, row, column] float32, at least one half in the solid part, its border to a part of a voxel.
+    solid_mm3
+        Volume of the solid part.
+    mean_hu, mean_error
+        Mean of the nodule without its border; how far the mean moves with it.
+    noise
+        Standard deviation of the noise in and round the nodule, HU.
+    contrast
+        HU of the inner part less that of the lung round it.
+    """
+
+    density: Density
+    solid: NDArray[np.float32]
+    solid_mm3: float
+    mean_hu: float
+    mean_error: float
+    noise: float
+    contrast: float
+
+
+def composition(
+    hu: NDArray[np.float32], probability: NDArray[np.float32], spacing: float, rules: DensityRules
+) -> Composition:
+    """Judge a nodule on its fine grid.
+
+    Parameters
+    ----------
+    hu, probability
+        [slice, row, column] on a grid of ``spacing`` mm; the probability is one half or more somewhere.
+    """
+    inside = probability >= INSIDE
+    if not inside.any():
+        inside = probability >= probability.max()
+    inner = _inner(inside, spacing, rules.border_mm)
+    smooth = ndimage.gaussian_filter(hu, rules.smoothing_mm / spacing, mode="nearest")
+    # a field that crosses one half where the density or the nodule ends
+    steep = np.float32(2 * abs(rules.solid_hu))
+    solid = _largest_piece(
+        np.minimum((smooth - np.float32(rules.solid_hu)) / steep + np.float32(INSIDE), probability)
+    )
+    share = float(np.count_nonzero(smooth[inner] >= rules.solid_hu)) / np.count_nonzero(inner)
+    density = Density.PART_SOLID
+    if share < rules.non_solid_share:
+        density = Density.NON_SOLID
+    elif share > rules.solid_share:
+        density = Density.SOLID
+    around = ndimage.distance_transform_edt(~inside) * spacing
+    lung = (around > 2) & (around <= 6) & (hu < -500)
+    outside = float(np.median(hu[lung])) if lung.any() else -850.0
+    mean = float(hu[inner].mean())
+    return Composition(
+        density=density,
+        solid=solid,
+        solid_mm3=float(np.count_nonzero(solid >= INSIDE)) * spacing**3,
+        mean_hu=mean,
+        mean_error=abs(mean - float(hu[inside].mean())),
+        noise=_noise(hu, lung | inner),
+        contrast=float(np.median(hu[inner])) - outside,
+    )
+
+
+def _inner(inside: NDArray[np.bool_], spacing: float, border_mm: float) -> NDArray[np.bool_]:
+    """What lies deeper than the border; of a small nodule the deepest third."""
+    depth = ndimage.distance_transform_edt(inside) * spacing
+    deep = depth > border_mm
+    least = np.quantile(depth[inside], 2 / 3)
+    return np.asarray(deep if np.count_nonzero(deep) >= np.count_nonzero(inside) / 3 else depth >= least)
+
+
+def _largest_piece(field: NDArray[np.float32]) -> NDArray[np.float32]:
+    pieces, count = ndimage.label(field >= INSIDE, _TOUCHING)
+    if count < 2:
+        return field
+    largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+    return np.where((pieces == largest) | (pieces == 0), field, np.float32(0))
+
+
+def _noise(hu: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+    """Standard deviation of what a little smoothing takes away, from its median absolute deviation."""
+    rest = (hu - ndimage.gaussian_filter(hu, 1.0, mode="nearest"))[where]
+    return float(1.4826 * np.median(np.abs(rest - np.median(rest)))) if rest.size else 0.0
