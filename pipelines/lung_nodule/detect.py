@@ -60,6 +60,7 @@ def find_marks(
     reach = round(_REACH_MM / spacing)
     found: list[Mark] = []
     at = np.argwhere(peaks)
+    taken = np.empty((len(at), 4))  # index of each mark found, and what is nearer to it than this is the same one
     for z, y, x in at[np.argsort(-smooth[tuple(at.T)], kind="stable")]:
         near = pieces[
             max(z - reach, 0) : z + reach + 1, max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1
@@ -67,13 +68,11 @@ def find_marks(
         own = int(pieces[z, y, x]) or int(np.bincount(near[near > 0]).argmax() if (near > 0).any() else 0)
         diameter = float(np.cbrt(6 / np.pi * sizes[own])) * spacing if own else 0.0
         mark = Mark(_refined(smooth, (int(z), int(y), int(x))), float(smooth[z, y, x]), diameter)
-        if all(_distance(mark, other) > max(3.0, _APART * other.diameter / 2) / spacing for other in found):
+        away = np.linalg.norm(taken[: len(found), :3] - mark.index, axis=1)
+        if (away > taken[: len(found), 3]).all():
+            taken[len(found)] = *mark.index, max(3.0, _APART * diameter / 2) / spacing
             found.append(mark)
     return found
-
-
-def _distance(one: Mark, other: Mark) -> float:
-    return float(np.linalg.norm(np.subtract(one.index, other.index)))
 
 
 def _refined(values: NDArray[np.float32], at: tuple[int, int, int]) -> tuple[float, float, float]:

@@ -126,8 +126,13 @@ def find_nodule_marks(
     """
     image = LungImage.of(volume, lungs, volume_input(spec))
     spacing = image.grid.geometry.spacing[0]
-    near = distance_inside(~image.inside, spacing) <= _OUTSIDE_MM
+    near = near_lungs(image.inside, spacing)
     return marks_on_grid(image.hu, near, image.grid.padded, model=model, spec=spec, rules=rules)
+
+
+def near_lungs(inside: NDArray[np.bool_], spacing: float) -> NDArray[np.bool_]:
+    """Where marks may lie: in the lungs, or so near as their edge is uncertain."""
+    return distance_inside(~inside, spacing) <= _OUTSIDE_MM
 
 
 def marks_on_grid(

@@ -103,6 +103,7 @@ def evaluate(
         scored,
         evaluator,
         resamples,
+        pictures,
         model=model.name,
         version=model.version,
         sha256=model.sha256,
@@ -162,17 +163,24 @@ def make_report(
     scored: Scored,
     evaluator: Evaluator,
     resamples: int,
+    pictures: Pictures | None = None,
     *,
     baseline_name: str,
     **known: Any,
 ) -> Report:
-    """Figures, subgroups and baseline of what was scored; ``known`` are the report's other fields."""
+    """Figures, subgroups and baseline of what was scored, curves drawn; ``known`` are the report's other fields."""
     ours, theirs = evaluator.pooled(scored.model), evaluator.pooled(scored.baseline)
 
     def sums(cases: Sequence[CaseScores]) -> Any:
         return figures(cases, evaluator.metrics, confidence=CONFIDENCE, resamples=resamples)
 
     baseline = Baseline(name=baseline_name, cases=theirs, figures=sums(theirs)) if theirs else None
+    curves = evaluator.curves(scored.model)
+    if curves and pictures:
+        from training.evaluation.froc import draw_froc  # noqa: PLC0415  loads matplotlib
+
+        pictures.folder.mkdir(parents=True, exist_ok=True)
+        draw_froc(curves, pictures.folder / "curves.png")
     return Report(
         **known,
         confidence=CONFIDENCE,
@@ -185,7 +193,7 @@ def make_report(
             for criterion, group, cases in _groups(ours)
         ),
         baseline=baseline,
-        curves=evaluator.curves(scored.model),
+        curves=curves,
         seconds_per_case=round(scored.seconds, 4),
         created=datetime.now(UTC).replace(microsecond=0),
     )

@@ -118,8 +118,13 @@ class Evaluator(Protocol):
 
 def evaluator_for(spec: ModelSpec) -> Evaluator:
     """The evaluator of a model's task; UsageError where there is none."""
-    from training.evaluation.segmentation import SegmentationEvaluator  # noqa: PLC0415  it implements the above
 
     if spec.task == "segmentation" and spec.input.kind == "volume":
+        from training.evaluation.segmentation import SegmentationEvaluator  # noqa: PLC0415  it implements the above
+
         return SegmentationEvaluator(spec)
+    if spec.task == "detection" and spec.input.kind == "volume":
+        from training.evaluation.detection import DetectionEvaluator  # noqa: PLC0415  so does this
+
+        return DetectionEvaluator(spec)
     raise UsageError(f"{spec.name}: a {spec.task} on {spec.input.kind} input can't be evaluated yet")

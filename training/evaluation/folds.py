@@ -139,6 +139,7 @@ def evaluate_cv(
         _pooled(scored),
         evaluator,
         resamples,
+        pictures,
         model=spec.name,
         version=None,
         sha256=None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from training.insertion.ground import Ground
 from training.insertion.piece import Piece
 from training.lidc import voi
 from training.lidc.annotations import Readers
-from training.lidc.match import match
-from training.lidc.scans import load_scan
+from training.lidc.match import Match, match
+from training.lidc.scans import ScanTruth, load_scan
+from training.lidc.voi import Voi
 
 
 def is_boxes(member: Member) -> bool:
@@ -29,7 +31,22 @@ def is_scan(member: Member) -> bool:
     return all(file.role is not FileRole.PACK for file in member.files)
 
 
-def load_pieces(members: Sequence[Member], data: Path) -> list[Piece]:
+@dataclass(frozen=True, eq=False)
+class KnownNodule:
+    """A nodule with what is known of it.
+
+    Parameters
+    ----------
+    readers
+        None where no reader's outlines have the box's mask.
+    """
+
+    piece: Piece
+    box: Voi
+    readers: Match | None
+
+
+def load_nodules(members: Sequence[Member], data: Path) -> list[KnownNodule]:
     """Every nodule among the members, in the order of their names, as its readers outlined it.
 
     Raises
@@ -44,13 +61,49 @@ def load_pieces(members: Sequence[Member], data: Path) -> list[Piece]:
     for file in boxes[0].files:
         unaltered(data / file.path, file.sha256)
     found, readers = voi.load_voi(places[FileRole.PACK].parent), Readers(places[FileRole.LABEL])
-    pieces = []
+    nodules = []
     for member in boxes:
         box = found.by_key(member.case)
         theirs = match(box, readers)
         share = theirs.counts(box.hu.shape) / len(theirs.nodule) if theirs is not None else box.mask
-        pieces.append(Piece(box.key, box.hu, np.asarray(share, np.float32), box.spacing))
-    return pieces
+        nodules.append(KnownNodule(Piece(box.key, box.hu, np.asarray(share, np.float32), box.spacing), box, theirs))
+    return nodules
+
+
+def load_pieces(members: Sequence[Member], data: Path) -> list[Piece]:
+    """`load_nodules` without what else is known."""
+    return [nodule.piece for nodule in load_nodules(members, data)]
+
+
+def scans_among(members: Iterable[Member]) -> list[Member]:
+    """The whole scans, in the order of their names."""
+    return sorted((m for m in members if is_scan(m)), key=lambda m: m.case)
+
+
+def load_truth(member: Member, data: Path, readers: Readers | None = None) -> ScanTruth:
+    """A whole scan.
+
+    Parameters
+    ----------
+    readers
+        LIDC's, where they are open already; else the member's own file is opened where it has one.
+
+    Raises
+    ------
+    CohortError
+        A file was altered, or can't be read.
+    """
+    for file in member.files:
+        unaltered(data / file.path, file.sha256)
+    label = next((data / f.path for f in member.files if f.path.endswith(".xz")), None)
+    if readers is None and label is not None:
+        readers = Readers(label)
+    return load_scan(scan_folder(member, data), readers if label is not None else None)
+
+
+def scan_folder(member: Member, data: Path) -> Path:
+    """Where a whole scan's images lie."""
+    return (data / next(f for f in member.files if f.role is FileRole.IMAGE).path).parent
 
 
 def load_grounds(
@@ -63,16 +116,14 @@ def load_grounds(
     CohortError
         A file was altered, or can't be read.
     """
-    scans = sorted((m for m in members if is_scan(m)), key=lambda m: m.case)
+    scans = scans_among(members)
     readers: Readers | None = None
     grounds = []
     for done, member in enumerate(scans, start=1):
-        for file in member.files:
-            unaltered(data / file.path, file.sha256)
         label = next((data / f.path for f in member.files if f.path.endswith(".xz")), None)
-        readers = readers or (Readers(label) if label is not None else None)
-        folder = (data / next(f for f in member.files if f.role is FileRole.IMAGE).path).parent
-        grounds.append(Ground.of_scan(load_scan(folder, readers), rules))
+        if readers is None and label is not None:
+            readers = Readers(label)
+        grounds.append(Ground.of_scan(load_truth(member, data, readers), rules))
         tell(done / len(scans))
     return grounds
 
