@@ -216,6 +216,10 @@ class ModelSpec(_Part):
             raise ValueError("thresholds: sigmoid needs one for each label, under the label's name")
         return self
 
+    def fits_weights_of(self, other: ModelSpec) -> bool:
+        """Whether weights trained for ``other`` do what this describes: task, input and output are the same."""
+        return (self.name, self.task, self.input, self.output) == (other.name, other.task, other.input, other.output)
+
 
 def load_spec(folder: Path) -> ModelSpec:
     """The description in ``folder/spec.yaml``.

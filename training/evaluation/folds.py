@@ -20,6 +20,7 @@ from training.evaluation.evaluate import Pictures, Scored, Tell, files_digest, m
 from training.evaluation.evaluator import Case, Evaluator, evaluator_for
 from training.evaluation.report import Report
 from training.places import Places
+from training.runs.candidate import spec_of
 from training.runs.folder import RunFolder, all_runs
 from training.runs.record import RunRecord
 from training.runs.start import for_release
@@ -85,11 +86,12 @@ def newest_folds(places: Places, model: str) -> Folds:
         raise UsageError(f"of cohort {cohort.name} {cohort.digest[:12]}, folds {', '.join(lacking)} lack: {commands}")
     runs = tuple(by_fold[fold] for fold in range(cohort.assignment.folds))
     for _, record in runs:
-        if (record.configuration, record.spec) != (last.configuration, last.spec):
+        if record.configuration != last.configuration or not record.spec.fits_weights_of(last.spec):
             raise UsageError(
                 f"runs {record.run} and {last.run} were configured differently: train all folds alike to pool them"
             )
-    return Folds(runs, cohort)
+    spec = spec_of(places, last)
+    return Folds(tuple((path, record.model_copy(update={"spec": spec})) for path, record in runs), cohort)
 
 
 def evaluate_cv(

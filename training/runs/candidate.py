@@ -9,10 +9,24 @@ from typing import Any
 from imaging.errors import EngineError, UsageError
 from models.provenance import Provenance
 from models.publish import publish
+from models.spec import ModelSpec
 from models.store import ReleasedModel
 from training.cohort import Cohort, Split
 from training.places import Places
 from training.runs.folder import RunFolder
+from training.runs.record import RunRecord
+
+
+def spec_of(places: Places, record: RunRecord) -> ModelSpec:
+    """Today's description, as thresholds and words may be newer than the run; the run's own where networks differ.
+
+    ConfigurationError when today's is wrong.
+    """
+    try:
+        now = places.store.spec(record.model)
+    except EngineError:  # the model is described nowhere else
+        return record.spec
+    return now if now.fits_weights_of(record.spec) else record.spec
 
 
 def publish_candidate(places: Places, folder: Path) -> ReleasedModel:
@@ -36,7 +50,7 @@ def publish_candidate(places: Places, folder: Path) -> ReleasedModel:
         sha256=record.onnx_sha256,
         origin="released",
         created=datetime.now(UTC),
-        spec=record.spec,
+        spec=spec_of(places, record),
         lineage={"run": record.model_dump(mode="json"), "cohort": in_lineage(run.cohort), "parity": parity},
     )
     return publish(places.candidate_store, model, provenance)
