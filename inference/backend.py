@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-IMAGE, SCORES = "image", "scores"
-"""Names of an image model's one input, [batch, channel, *patch], and one output."""
+IMAGE, ROW, SCORES = "image", "row", "scores"
+"""Names of the one input, image [batch, channel, *patch] or row of a table [batch, column], and of the output."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import structlog
 from numpy.typing import NDArray
 
 from imaging.errors import EngineError, ModelFailure
-from inference.backend import IMAGE, SCORES, Backend
+from inference.backend import IMAGE, ROW, SCORES, Backend
 from inference.onnx_runtime import OnnxRuntime, cuda
-from models.spec import ModelSpec, TabularInput
+from models.spec import ModelSpec, Output, TabularInput
 
 log = structlog.get_logger(__name__)
 
@@ -113,8 +113,9 @@ class Session:
         return BoundRunner(self._backend)
 
     def check(self, spec: ModelSpec) -> None:
-        """An image model has fixed shapes, those of its spec; EngineError names what differs."""
+        """A model has fixed shapes, those of its spec; EngineError names what differs."""
         if isinstance(spec.input, TabularInput):
+            self._check_table(spec.input, spec.output)
             return
         given, made = list(self._backend.inputs), list(self._backend.outputs)
         if given != [IMAGE] or made != [SCORES]:
@@ -127,6 +128,16 @@ class Session:
             gives.shape != (takes.shape[0], spec.output.channels, *space)
         ):
             raise EngineError(f"its output is {gives}, its spec says {spec.output.channels} channels")
+
+    def _check_table(self, rules: TabularInput, output: Output) -> None:
+        if list(self._backend.inputs) != [ROW]:
+            return  # a model that others made takes its columns as it likes
+        takes, gives = self._backend.inputs[ROW], self._backend.outputs.get(SCORES)
+        members = (output.members,) if output.members else ()
+        if takes.shape[1:] != (len(rules.columns),) or gives is None:
+            raise EngineError(f"its input is {takes}, its spec says {len(rules.columns)} columns")
+        if gives.shape[1:] != (output.channels, *members):
+            raise EngineError(f"its output is {gives}, its spec says {output.channels} channels {members or ''}")
 
 
 class BoundRunner:

@@ -81,6 +81,19 @@ class VolumeInput(_Part):
         return self
 
 
+class SliceInput(_Part):
+    """A square out of one axial slice, on the slice's own pixels."""
+
+    kind: Literal["slice"]
+    modality: Literal["CT", "MR", "PT"] = Field(description="Modality (0008,0060).")
+    body_part: CodedTerm = Field(description="What the images show.")
+    intensity: tuple[Intensity, ...] = Field(min_length=1, description="One mapping per channel, in channel order.")
+    patch: tuple[Length, Length] = Field(
+        description="What the network takes at once: rows (to the patient's back), columns (to the left)."
+    )
+    pad_value: float = Field(0.0, description="Stands outside the image, in mapped intensity.")
+
+
 class RadiographInput(_Part):
     """A projection image, scaled to the patch."""
 
@@ -111,7 +124,7 @@ class TabularInput(_Part):
     columns: tuple[Column, ...] = Field(min_length=1, description="In the order in which the model takes them.")
 
 
-Input = Annotated[VolumeInput | RadiographInput | TabularInput, Field(discriminator="kind")]
+Input = Annotated[VolumeInput | SliceInput | RadiographInput | TabularInput, Field(discriminator="kind")]
 
 
 class Label(_Part):
@@ -134,6 +147,12 @@ class Output(_Part):
         "itself; none: the numbers as they come."
     )
     labels: tuple[Label, ...] = Field(min_length=1, description="In the order of the channels.")
+    members: int | None = Field(
+        None,
+        ge=2,
+        description="So many models answer side by side, each learnt from a bootstrap of the subjects: a last axis "
+        "of the scores. Null: one model, and no such axis.",
+    )
 
     @model_validator(mode="after")
     def _numbered(self) -> Output:

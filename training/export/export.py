@@ -25,7 +25,7 @@ def export_run(folder: Path, inputs: Sequence[NDArray[np.float32]]) -> RunRecord
     Parameters
     ----------
     inputs
-        Real ones for the comparison, each [1, channel, *patch]: `training.tasks.probes.probes`.
+        Real ones for the comparison: `training.tasks.probes.probes`.
 
     Raises
     ------

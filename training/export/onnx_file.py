@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from imaging.errors import ExportError
-from inference.backend import IMAGE, SCORES
+from inference.backend import IMAGE, ROW, SCORES
 from models.spec import ModelSpec, TabularInput
 
 OPSET = 20
@@ -22,7 +22,7 @@ MOST_BYTES = 25_000_000
 
 
 def to_onnx(network: nn.Module, spec: ModelSpec) -> bytes:
-    """``network`` as `inference.session.Session` takes it: ``image`` [1, channel, *patch] to ``scores``, float32.
+    """``network`` as `inference.session.Session` takes it: ``image`` or ``row`` (`taken`) to ``scores``, float32.
 
     The same network gives the same bytes. torch's graph exporter is used: on the hippocampus network its file is as
     large (5.7 MB) and as fast as the tracing one's, which torch gives up.
@@ -32,15 +32,13 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> bytes:
     ExportError
         torch can't express it, the checker objects, or the file is larger than what may be released.
     """
-    if isinstance(spec.input, TabularInput):
-        raise ExportError(f"{spec.name}: a network on tables isn't exported from here; image models are")
-    example = torch.zeros(1, len(spec.input.intensity), *spec.input.patch)
+    name, shape = taken(spec)
     with _quiet():
         try:
             program = torch.onnx.export(
                 network.eval(),
-                (example,),
-                input_names=[IMAGE],
+                (torch.zeros(shape),),
+                input_names=[name],
                 output_names=[SCORES],
                 opset_version=OPSET,
                 dynamo=True,
@@ -63,6 +61,13 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> bytes:
             f"{spec.name}: {len(content) / 1e6:.0f} MB; a released file has {MOST_BYTES / 1e6:.0f} at most"
         )
     return content
+
+
+def taken(spec: ModelSpec) -> tuple[str, tuple[int, ...]]:
+    """Name and shape of what a model takes: ``image`` [1, channel, *patch], or of a table ``row`` [1, column]."""
+    if isinstance(spec.input, TabularInput):
+        return ROW, (1, len(spec.input.columns))
+    return IMAGE, (1, len(spec.input.intensity), *spec.input.patch)
 
 
 def _strip(model: onnx.ModelProto) -> None:

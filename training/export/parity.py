@@ -15,10 +15,11 @@ from scipy.special import logit
 from torch import nn
 
 from imaging.errors import EngineError, ExportError
-from inference.backend import IMAGE, SCORES, Backend
+from inference.backend import SCORES, Backend
 from inference.session import EngineOptions
 from models.provenance import Digest
 from models.spec import ModelSpec, Output
+from training.export.onnx_file import taken
 
 
 class _Part(BaseModel):
@@ -74,7 +75,7 @@ def check_parity(path: Path, network: nn.Module, inputs: Sequence[NDArray[np.flo
     network
         In torch, on the CPU.
     inputs
-        Each [1, channel, *patch] as the network sees it: `training.tasks.probes.probes`.
+        Each as the network sees it: `training.tasks.probes.probes`.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def check_parity(path: Path, network: nn.Module, inputs: Sequence[NDArray[np.flo
         raise ExportError(f"{path}: {error}") from error
     tolerance = TOLERANCES[spec.output.activation]
     close, differing, voxels, most, scale = True, 0, 0, 0.0, 0.0
-    for theirs, ours in _answers(backend, network.eval(), inputs):
+    for theirs, ours in _answers(backend, network.eval(), inputs, taken(spec)[0]):
         same_shape = theirs.shape == ours.shape
         if not same_shape:
             raise ExportError(f"{path} gives {list(theirs.shape)}, the network {list(ours.shape)}")
@@ -114,13 +115,13 @@ def check_parity(path: Path, network: nn.Module, inputs: Sequence[NDArray[np.flo
 
 
 def _answers(
-    backend: Backend, network: nn.Module, inputs: Sequence[NDArray[np.float32]]
+    backend: Backend, network: nn.Module, inputs: Sequence[NDArray[np.float32]], name: str
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """By input, ONNX Runtime's scores and torch's."""
     for image in inputs:
         with torch.inference_mode():
             ours = network(torch.from_numpy(image)).numpy()
-        yield backend.run({IMAGE: image})[SCORES], ours
+        yield backend.run({name: image})[SCORES], ours
 
 
 def _labels(scores: NDArray[Any], spec: ModelSpec) -> NDArray[np.int_]:
