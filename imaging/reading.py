@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from imaging.codes import Code
 from imaging.geometry import Vector
 from imaging.images import Mask
 from imaging.reasons import Reason
+
+NO_WEIGHTS = "n/a"
+"""The precision of a model that is code alone."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,27 @@ class ModelIdentity:
     sha256
         Of the model file; of the source text for a model without weights.
     precision
-        ``float32``, ``float16`` …; ``n/a`` for classical image analysis.
+        ``float32``, ``float16`` …; `NO_WEIGHTS` for classical image analysis.
+    parts
+        Further models that read together with it; results are named after this one.
     """
 
     name: str
     version: str
     sha256: str
-    precision: str = "n/a"
+    precision: str = NO_WEIGHTS
+    parts: tuple[ModelIdentity, ...] = ()
+
+    @property
+    def each(self) -> tuple[ModelIdentity, ...]:
+        """Every model by itself, this one first."""
+        return (replace(self, parts=()), *self.parts)
+
+    @classmethod
+    def together(cls, models: Sequence[ModelIdentity]) -> ModelIdentity:
+        """Models that read together, as one."""
+        first, *others = models
+        return replace(first, parts=tuple(others))
 
 
 @dataclass(frozen=True)
@@ -127,7 +144,7 @@ class Reading:
     pipeline, pipeline_version
         Which pipeline.
     model
-        Which model version, by digest.
+        Which model version, by digest; of several that read together, all.
     status, reason
         ``reason`` stands exactly when the status isn't READ.
     series_instance_uid, sop_instance_uids

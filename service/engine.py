@@ -18,9 +18,9 @@ from service.settings import EngineSettings
 log = structlog.get_logger(__name__)
 
 
-def needed_models(configuration: Configuration) -> dict[str, str]:
-    """Pipeline -> the released model that it reads with, for those that need one."""
-    return {n: p.model_name for n, p in configuration.pipelines.items() if isinstance(p, ModelPipeline)}
+def needed_models(configuration: Configuration) -> dict[str, tuple[str, ...]]:
+    """Pipeline -> the released models that it reads with, for those that need any."""
+    return {n: p.model_names for n, p in configuration.pipelines.items() if isinstance(p, ModelPipeline)}
 
 
 def make_engine(
@@ -46,7 +46,7 @@ def make_engine(
     from inference.session import EngineOptions  # noqa: PLC0415
 
     engine = OnnxEngine(store, EngineOptions(**configuration.settings.engine.model_dump()), cancelled)
-    for pipeline, model in wanted.items():
+    for pipeline, model in ((p, m) for p, names in wanted.items() for m in names):
         try:
             opened = engine.open(model)
             log.info("model ready", pipeline=pipeline, model=model, version=opened.identity.version)

@@ -16,6 +16,7 @@ from models.store import ReleasedModel
 from pipelines.configured import Configured
 from pipelines.hippocampus.configuration import HippocampusConfiguration
 from pipelines.limits import objection, outside_notes
+from pipelines.released import open_same
 from pipelines.rules import contains
 from pipelines.selection import select
 
@@ -49,14 +50,15 @@ class _Hippocampus(Configured[HippocampusConfiguration]):
 class HippocampusPipeline(_Hippocampus):
     """Implements `pipelines.released.ModelPipeline`."""
 
-    model_name = MODEL
+    model_names = (MODEL,)
 
     def select(self, study: StudyInfo) -> Selection | Refusal:
         """The best crop that no rule refuses."""
         return select(study, self.rules.selection, (self.unlike_a_crop,))
 
-    def with_model(self, released: ReleasedModel) -> Pipeline:
-        """As `ModelPipeline.with_model`."""
+    def with_models(self, models: Sequence[ReleasedModel]) -> Pipeline:
+        """As `ModelPipeline.with_models`."""
+        (released,) = models
         names = tuple(label.name for label in released.spec.output.labels)
         if released.spec.input.kind != "volume" or names != LABELS:
             raise EngineError(
@@ -106,17 +108,11 @@ class HippocampusReader(_Hippocampus):
 
         if len(images) != 1 or not isinstance(images[0], Volume):
             raise ValueError(f"{NAME} reads exactly one volume")
-        model = engine.open(MODEL, self.model.version)
-        if model.identity != self.model:
-            raise EngineError(
-                f"{MODEL} {self.model.version} has the sha256 {model.identity.sha256[:12]}…, "
-                f"the reading was asked for with {self.model.sha256[:12]}…"
-            )
         return interpret(
             images[0],
             selection,
             pipeline=self,
-            model=model,
+            model=open_same(engine, self.model),
             spec=self._released.spec,
         )
 

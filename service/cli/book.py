@@ -11,6 +11,7 @@ from service.cli.context import has_database, open_database, places
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+    from imaging.reading import ModelIdentity
     from service.workflows.results import ResultStore
     from training.gate.history import Book
     from training.lineage import Result, Results
@@ -73,11 +74,12 @@ class DatabaseResults:
         from sqlalchemy import select
 
         from service.database.engine import reading
-        from service.database.tables import readings
+        from service.database.tables import reading_models, readings
 
-        made = readings.c.model_name == model, readings.c.model_version == version
+        made = reading_models.c.model_name == model, reading_models.c.model_version == version
+        its = select(readings.c.key).join(reading_models, reading_models.c.key == readings.c.key).where(*made)
         with reading(self._engine).connect() as connection:
-            keys = connection.execute(select(readings.c.key).where(*made).order_by(readings.c.requested_at)).scalars()
+            keys = connection.execute(its.order_by(readings.c.requested_at)).scalars()
             return self._results(connection, list(keys))
 
     def _results(self, connection: Connection, keys: Sequence[str]) -> list[Result]:
@@ -92,17 +94,21 @@ class DatabaseResults:
             if row is None:
                 continue
             made = connection.execute(select(objects).where(objects.c.key == key))
-            digest = self._stored.reading(key).model.sha256 if self._stored.has_result(key) else ""
             found.append(
                 Result(
                     key,
                     row.study_instance_uid,
                     row.pipeline,
-                    row.model_name,
-                    row.model_version,
-                    digest,
+                    self._models(key),
                     row.state,
                     {item.role: item.sop_instance_uid for item in made},
                 )
             )
         return found
+
+    def _models(self, key: str) -> tuple[ModelIdentity, ...]:
+        from dataclasses import replace
+
+        if self._stored.has_result(key):
+            return self._stored.reading(key).model.each
+        return tuple(replace(one, sha256="") for one in self._stored.request(key).model.each)

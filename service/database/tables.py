@@ -1,8 +1,8 @@
 """The tables.
 
-Derived ones (`log_position`, `studies`, `instances`, `readings`, `objects`) are rebuilt from the spool, the receive
-log and the results by `raysight index rebuild`. Primary ones (`deliveries`, `attempts`, `stops`, `audit`,
-`decisions`) hold what no file tells; they are backed up.
+Derived ones (`log_position`, `studies`, `instances`, `readings`, `reading_models`, `objects`) are rebuilt from the
+spool, the receive log and the results by `raysight index rebuild`. Primary ones (`deliveries`, `attempts`, `stops`,
+`audit`, `decisions`) hold what no file tells; they are backed up.
 """
 
 from __future__ import annotations
@@ -134,6 +134,16 @@ readings = Table(
     Index("readings_state", "state"),
 )
 
+reading_models = Table(
+    "reading_models",
+    metadata,
+    Column("key", KEY, primary_key=True),
+    Column("model_name", String(80), primary_key=True),
+    Column("model_version", String(40), nullable=False),
+    Index("reading_models_version", "model_name", "model_version"),
+)
+"""Every model of a reading; `readings` names the first."""
+
 objects = Table(
     "objects",
     metadata,
@@ -219,5 +229,5 @@ decisions = Table(
     Column("document", JSON, nullable=False),  # training.gate.decision.Decision
 )
 
-DERIVED = (log_position, studies, instances, readings, objects)
+DERIVED = (log_position, studies, instances, readings, reading_models, objects)
 PRIMARY = (deliveries, attempts, stops, audit, decisions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from imaging.pipeline import Refusal, Selection
 from imaging.reading import ModelIdentity
@@ -22,17 +23,19 @@ def reading_key(images: str, pipeline: AnyPipeline, model: ModelIdentity, prior:
     pipeline
         Its name, version and resolved configuration are part of the key; backend, destinations and logging are not.
     model
-        Which version reads; its digest and precision are part of the key.
+        Which version reads, or which versions together; digest and precision of each are part of the key.
     prior
         `images_digest` of the earlier examination that is read with them; empty where there is none.
     """
-    identity = {
+    first, *parts = ([one.name, one.version, one.sha256, one.precision] for one in model.each)
+    identity: dict[str, Any] = {
         "images": images,
         "pipeline": pipeline.name,
         "version": pipeline.version,
-        "model": [model.name, model.version, model.sha256, model.precision],
+        "model": first,
         "configuration": dict(pipeline.configuration),
-    } | ({"prior": prior} if prior else {})
+    }
+    identity |= ({"parts": parts} if parts else {}) | ({"prior": prior} if prior else {})
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

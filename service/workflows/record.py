@@ -69,6 +69,10 @@ def add_request(connection: Connection, request: ReadingRequest) -> bool:
         row["reason"] = request.waits_for
     if not request.reports(request.refusal):
         row |= {"state": ReadingStatus.NOT_READ.value, "finished_at": request.requested_at} | _why(request.refusal)
+    models = [
+        {"key": request.key, "model_name": one.name, "model_version": one.version} for one in request.model.each
+    ]
+    insert_ignore(connection, tables.reading_models, models)
     return insert_ignore(connection, tables.readings, [row]) == 1
 
 

@@ -36,7 +36,7 @@ def test_a_pipeline_without_a_model_needs_none(configured: Configuration) -> Non
 
 
 def test_the_champion_is_loaded_at_the_start(with_model: Configuration, tmp_path: Path) -> None:
-    assert needed_models(with_model) == {"hippocampus": MODEL}
+    assert needed_models(with_model) == {"hippocampus": (MODEL,)}
     store = ModelStore((tmp_path / "models",))
     release(store, "1", 1.5)
     with capture_logs() as without:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from imaging.reading import ModelIdentity
 from training.gate.decision import Decision
 
 
@@ -17,8 +18,8 @@ class Result:
     ----------
     key
         The reading's key.
-    sha256
-        Of the model file that read; empty when it isn't known.
+    models
+        All that read together, the one that the result is named after first; a digest is empty when it isn't known.
     objects
         SOP Instance UID of each object, by role.
     """
@@ -26,9 +27,7 @@ class Result:
     key: str
     study_instance_uid: str
     pipeline: str
-    model: str
-    version: str
-    sha256: str
+    models: tuple[ModelIdentity, ...]
     state: str
     objects: Mapping[str, str]
 
@@ -62,7 +61,7 @@ class Node:
     Parameters
     ----------
     kind
-        result, version, run, cohort, approval, evaluation, decision.
+        result, version, code, run, cohort, approval, evaluation, decision.
     name
         Its UID, number, id or digest.
     facts
@@ -86,8 +85,8 @@ def result_node(found: Result) -> Node:
         "state": found.state,
         "pipeline": found.pipeline,
         "study": found.study_instance_uid,
-        "model": f"{found.model}/{found.version}",
-        "model sha256": found.sha256,
+        "model": ", ".join(f"{one.name}/{one.version}" for one in found.models),
+        "model sha256": ", ".join(one.sha256 for one in found.models if one.sha256),
         **found.objects,
     }
     return Node("result", found.key, facts)

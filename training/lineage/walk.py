@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from imaging.errors import CohortError, EngineError, RaysightError, UsageError
+from imaging.reading import NO_WEIGHTS, ModelIdentity
 from models.store import ReleasedModel
 from training.cohort import Cohort, CohortShelf, load_cohort
 from training.gate.decision import DecisionBook
 from training.lineage.nodes import (
     Node,
-    Result,
     Results,
     cohort_node,
     decision_facts,
@@ -82,7 +82,7 @@ class Lineage:
         if found is None:
             return None
         node = result_node(found)
-        return Node(node.kind, node.name, node.facts, back=(self._version_of_result(found),))
+        return Node(node.kind, node.name, node.facts, back=tuple(self._that_read(one) for one in found.models))
 
     def _of_decision(self, reference: str) -> Node | None:
         found = self.book.find(reference)
@@ -136,11 +136,13 @@ class Lineage:
             for run, document in sorted(runs.items())
         )
 
-    def _version_of_result(self, result: Result) -> Node:
-        node = self._version(result.model, result.version)
+    def _that_read(self, model: ModelIdentity) -> Node:
+        if model.precision == NO_WEIGHTS:
+            return Node("code", f"{model.name}/{model.version}", {"sha256": model.sha256})
+        node = self._version(model.name, model.version)
         digest = node.facts.get("sha256", "")
-        if result.sha256 and digest and digest != result.sha256:
-            warning = f"the reading's model was {result.sha256}: this file is another one"
+        if model.sha256 and digest and digest != model.sha256:
+            warning = f"the reading's model was {model.sha256}: this file is another one"
             return Node(node.kind, node.name, {**node.facts, "WARNING": warning}, node.back)
         return node
 

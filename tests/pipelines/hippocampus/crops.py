@@ -158,11 +158,11 @@ def release(
     margin: int = 10,
     **lineage: Any,
 ) -> ReleasedModel:
-    """Publish a `brighter` as a version of the hippocampus segmenter."""
+    """Publish a `brighter` as a version of the hippocampus segmenter, or of the model that ``spec`` describes."""
     described = spec or shipped_spec()
     content = brighter(described, threshold, margin)
     provenance = Provenance(
-        model=MODEL,
+        model=described.name,
         version=version,
         sha256=hashlib.sha256(content).hexdigest(),
         origin="released",

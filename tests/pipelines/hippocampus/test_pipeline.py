@@ -82,7 +82,7 @@ def configuration(repo_root: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def pipeline(store: ModelStore, configuration: dict[str, Any]) -> Pipeline:
-    return build(configuration).with_model(store.champion(MODEL))
+    return build(configuration).with_models([store.champion(MODEL)])
 
 
 def study_in(folder: Path) -> StudyInfo:
@@ -171,7 +171,7 @@ def test_another_series_is_read_where_the_best_lies_outside_the_models_limits(
     tmp_path: Path, store: ModelStore, configuration: dict[str, Any]
 ) -> None:
     rules = configuration | {"refuse_outside": ["manufacturers"]}
-    pipeline = build(rules).with_model(store.champion(MODEL))
+    pipeline = build(rules).with_models([store.champion(MODEL)])
     study = study_in(written(tmp_path))
     (crop,) = study.series
     other = replace(crop, series_instance_uid="9.9", series_number=0, manufacturer="SIEMENS")
@@ -204,7 +204,7 @@ def test_what_is_said(
 def test_an_age_that_does_not_refuse_is_said(
     tmp_path: Path, store: ModelStore, configuration: dict[str, Any]
 ) -> None:
-    pipeline = build(configuration | {"refuse_outside": []}).with_model(store.champion(MODEL))
+    pipeline = build(configuration | {"refuse_outside": []}).with_models([store.champion(MODEL)])
     result = read(written(tmp_path, Laterality="L", PatientAge="012Y"), pipeline, store)
     (note,) = result.reading.notes
     assert note.startswith("Outside tested range: patient of 12 years")
@@ -214,7 +214,7 @@ def test_a_part_that_is_missing_or_cut_off_is_a_limitation(tmp_path: Path, confi
     """The ball lies in front, and its brightness reaches the crop's first row, which isn't background here."""
     store = ModelStore((tmp_path / "all",))
     release(store, "1", 1.5, margin=0)
-    pipeline = build(configuration).with_model(store.version(MODEL, "1"))
+    pipeline = build(configuration).with_models([store.version(MODEL, "1")])
     front = (CENTRE[0], CENTRE[1] - 22, CENTRE[2])
     result = read(written(tmp_path, centre=front), pipeline, store)
     assert [f.modifier and f.modifier.meaning for f in result.reading.findings] == ["Anterior"]
@@ -225,7 +225,7 @@ def test_a_part_that_is_missing_or_cut_off_is_a_limitation(tmp_path: Path, confi
 
 def test_nothing_found_is_not_read(tmp_path: Path, store: ModelStore, configuration: dict[str, Any]) -> None:
     release(store, "2", 50.0)
-    pipeline = build(configuration).with_model(store.version(MODEL, "2"))
+    pipeline = build(configuration).with_models([store.version(MODEL, "2")])
     with pytest.raises(ImageError, match="no hippocampus found by hippocampus_segmenter 2") as caught:
         read(written(tmp_path), pipeline, store)
     assert caught.value.reason.kind is ReasonKind.ANATOMY_NOT_FOUND
@@ -252,4 +252,4 @@ def test_a_model_of_other_parts_is_not_read_with(store: ModelStore, configuratio
     output = spec.output.model_copy(update={"labels": (head, spec.output.labels[1])})
     release(store, "2", 1.5, spec.model_copy(update={"output": output}))
     with pytest.raises(EngineError, match="gives head, posterior of a volume"):
-        build(configuration).with_model(store.version(MODEL, "2"))
+        build(configuration).with_models([store.version(MODEL, "2")])

@@ -15,7 +15,7 @@ from sqlalchemy import Table
 
 from imaging import codes
 from imaging.reading import ModelIdentity, PipelineResult, Reading, ReadingStatus
-from models.store import ReleasedModel
+from models.store import ModelStore, ReleasedModel
 from service.database import tables
 from service.database.engine import connect, upgrade
 from tests.training.gate.house import RULES, House, MemoryBook, make_house, threshold
@@ -74,7 +74,7 @@ def put(home: Path, table: Table, **values: Any) -> None:
     engine.dispose()
 
 
-def read_with(home: Path, version: str, sha256: str) -> None:
+def read_with(home: Path, version: str, sha256: str, *further: ModelIdentity) -> None:
     """A reading that the service made with a version, as its tables and its result store keep it."""
     from dicom_node.blobs import LocalBlobStore
     from service.workflows.results import ResultStore
@@ -92,6 +92,9 @@ def read_with(home: Path, version: str, sha256: str) -> None:
         state="read",
         requested_at=datetime.now(UTC),
     )
+    identity = ModelIdentity("toy", version, sha256, "float32", further)
+    for one in identity.each:
+        put(home, tables.reading_models, key=KEY, model_name=one.name, model_version=one.version)
     put(
         home,
         tables.objects,
@@ -104,7 +107,6 @@ def read_with(home: Path, version: str, sha256: str) -> None:
         blob=f"{KEY}/p/sr.dcm",
         digest="c" * 64,
     )
-    identity = ModelIdentity("toy", version, sha256, "float32")
     reading = Reading("1.2.3", "toy", "1", identity, ReadingStatus.READ, codes.MR_STUDY, "Read.")
     ResultStore(LocalBlobStore(home / "results")).put_result(KEY, PipelineResult(reading, {}))
 
@@ -203,6 +205,18 @@ def test_lineage_walks_both_ways(champion: ReleasedModel, house: House, raysight
         assert ("result", KEY) in flat(json.loads(raysight("lineage", name, "--json").stdout)), name
     text = raysight("lineage", "toy/1").stdout
     assert f"▶ result {KEY[:20]}" in text and "◀ run " in text and "made here (CC0)" in text
+
+
+def test_lineage_reaches_every_model_that_read(champion: ReleasedModel, house: House, raysight: Run) -> None:
+    shipped = ModelStore.of_home(house.places.home).version("hippocampus_segmenter", "1")
+    code = ModelIdentity("rules", "0.1.0", "d" * 64)
+    read_with(house.places.home, "1", champion.sha256, shipped.identity, code)
+    tree = json.loads(raysight("lineage", SR, "--json").stdout)
+    found = [(node["kind"], node["name"]) for node in tree["back"]]
+    assert found == [("version", "toy/1"), ("version", "hippocampus_segmenter/1"), ("code", "rules/0.1.0")]
+    assert tree["facts"]["model"] == "toy/1, hippocampus_segmenter/1, rules/0.1.0"
+    made = json.loads(raysight("lineage", "hippocampus_segmenter/1", "--json").stdout)
+    assert ("result", KEY) in flat(made)
 
 
 @pytest.mark.parametrize("spoiled", ["run.json", "cohort.json.gz"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -23,14 +23,14 @@ from dicom_node.reader.headers import read_header, to_json
 from dicom_node.reader.study import assemble_study
 from imaging.errors import EngineError, InferenceCancelled
 from imaging.geometry import Geometry
-from imaging.pipeline import Engine, OpenModel
-from imaging.reading import ReadingStatus
+from imaging.pipeline import Engine, OpenModel, Pipeline
+from imaging.reading import ModelIdentity, ReadingStatus
 from imaging.reasons import ReasonKind
 from imaging.study import StudyInfo
 from inference.engine import OnnxEngine
 from inference.session import EngineOptions
 from models.publish import point
-from models.store import ModelStore
+from models.store import ModelStore, ReleasedModel
 from pipelines.hippocampus import build
 from pipelines.released import ModelPipeline
 from service.database import tables
@@ -43,7 +43,7 @@ from service.workflows.requests import ReadingRequest, make_request
 from service.workflows.results import ResultStore
 from service.workflows.steps import Reader, Stopwatch
 from service.workflows.worker import Steps
-from tests.pipelines.hippocampus.crops import MODEL, release, write_mr
+from tests.pipelines.hippocampus.crops import MODEL, release, shipped_spec, write_mr
 from tests.service.conftest import Hands
 
 ASKED = Evidence(EvidenceKind.QUIET, datetime(2026, 11, 24, 12, 0, tzinfo=UTC), "nothing came for 60 s")
@@ -301,3 +301,41 @@ def test_a_worker_that_is_stopped_leaves_its_reading_and_no_start_is_counted(
     steps.begin(request.key)
     steps.read(request.key, given_up=False)
     assert reader.results.reading(request.key).status is ReadingStatus.READ
+
+
+class Together:
+    """The hippocampus pipeline as if it read with two models; it gives the versions that it was made with."""
+
+    def __init__(self, inner: ModelPipeline) -> None:
+        self._inner = inner
+        self.model_names = (MODEL, "second")
+        self.model = ModelIdentity(MODEL, NO_VERSION, NO_VERSION)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def with_models(self, released: Sequence[ReleasedModel]) -> Pipeline:
+        made = Together(self._inner)
+        made.model = ModelIdentity.together([one.identity for one in released])
+        return cast("Pipeline", made)
+
+
+def test_several_models_read_together_and_each_is_kept_to(
+    pipeline: ModelPipeline, store: ModelStore, study: StudyInfo
+) -> None:
+    both: Any = Together(pipeline)
+    champion(store, "1")
+    waiting = make_request(study, both, ASKED, models=store)
+    assert waiting.waits_for == f"there is no model 'second'; known: {MODEL}"
+    second = shipped_spec().model_copy(update={"name": "second"})
+    for version in ("1", "2"):
+        release(store, version, 2.0 + int(version), second)
+    point(store, "second", "champion", "1")
+    asked = make_request(study, both, ASKED, models=store)
+    assert [(m.name, m.version) for m in asked.model.each] == [(MODEL, "1"), ("second", "1")]
+    assert asked.model.each[0] == store.champion(MODEL).identity
+    point(store, "second", "champion", "2")
+    assert make_request(study, both, ASKED, models=store).key != asked.key  # either one makes another reading
+    assert as_asked(both, store, asked.model).model == asked.model
+    with pytest.raises(EngineError, match="was asked to read with"):
+        as_asked(both, store, store.champion(MODEL).identity)
