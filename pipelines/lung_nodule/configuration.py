@@ -21,12 +21,19 @@ class LungRules(Rules):
     cut_depths_mm: tuple[float, ...] = Field(
         (3, 4, 5, 6, 8, 10, 12, 15), min_length=1, description="Depths tried in order to part the lungs, mm."
     )
-    tissue_hu: tuple[float, float] = Field((-940, -500), description="Mean density of lung tissue, HU.")
+    tissue_hu: tuple[float, float] = Field((-975, -430), description="Mean density of aerated lung, HU.")
     smaller_share: float = Field(
-        0.25, gt=0, le=1, description="The smaller lung's least share of the larger one's size."
+        0.25, gt=0, le=1, description="The smaller lung's least share of the larger one, where no spine is shown."
+    )
+    collapsed_share: float = Field(
+        0.03, gt=0, le=1, description="The same of a lung that lies on the other side of the spine."
     )
     closing_mm: float = Field(12, gt=0, le=25, description="Hollows up to twice this width belong to the lung, mm.")
     min_volume_ml: float = Field(1000, gt=0, description="Both lungs together hold at least this, ml.")
+    min_lung_ml: float = Field(400, gt=0, description="A lung that is alone holds at least this, ml.")
+    dense_note_ml: float = Field(
+        100, gt=0, description="Dense tissue where lung is to be expected is told of from this on, ml."
+    )
     min_height_mm: float = Field(150, gt=0, description="Lungs cut off above and lower than this are bases only, mm.")
     cut_share: float = Field(
         0.25,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import SimpleITK
 from numpy.typing import NDArray
 
 from imaging.geometry import Geometry, Index
@@ -60,6 +63,30 @@ def nearest(array: NDArray[np.generic], geometry: Geometry, target: Geometry) ->
         picked = np.take(picked, np.clip(index, 0, geometry.shape[axis] - 1), axis=axis)
         picked = picked * inside.reshape([-1 if a == axis else 1 for a in range(3)]).astype(picked.dtype)
     return picked
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[Sequence[int], Sequence[int]]:
+    """First index (included) and last index (excluded) of the box round a mask that isn't empty, per axis."""
+    axes = range(mask.ndim)
+    spans = [np.flatnonzero(mask.any(axis=tuple(b for b in axes if b != a))) for a in axes]
+    return [int(s[0]) for s in spans], [int(s[-1]) + 1 for s in spans]
+
+
+def distance_inside(mask: NDArray[np.bool_], spacing: float) -> NDArray[np.float32]:
+    """Distance in mm of every voxel of ``mask`` to the nearest voxel outside it, 0 outside (exact; Maurer 2003).
+
+    The array's own border is no outside.
+    """
+    if mask.all():
+        return np.full(mask.shape, np.float32(spacing * max(mask.shape)))
+    measure = SimpleITK.SignedMaurerDistanceMapImageFilter()
+    measure.SetSquaredDistance(False)
+    measure.SetUseImageSpacing(False)
+    measure.SetInsideIsPositive(False)
+    # distances to the set of outside voxels: inside the set they are negative or zero
+    outside = SimpleITK.GetImageFromArray((~mask).astype(np.uint8))
+    distances: NDArray[np.float32] = SimpleITK.GetArrayFromImage(measure.Execute(outside))
+    return np.maximum(distances, np.float32(0)) * np.float32(spacing)
 
 
 def positions(geometry: Geometry, target: Geometry) -> tuple[NDArray[np.float64], ...]:

@@ -53,7 +53,7 @@ def interpret(
 
 
 def _notes(volume: Volume, lungs: Lungs, marks: int, configuration: LungNoduleConfiguration) -> list[str]:
-    notes = []
+    notes = list(lungs.notes)
     most = configuration.max_findings
     if marks > most:
         notes.append(f"{marks - most} further marks of lower score are not listed.")
@@ -89,10 +89,9 @@ def _conclusion(marks: int, by: str) -> str:
 
 
 def _analysed(volume: Volume, lungs: Lungs) -> str:
-    part = "the shown part of both lungs" if lungs.cut_above or lungs.cut_below else "both lungs"
     slices, step = volume.geometry.shape[0], volume.geometry.spacing[0]
     return (
-        f"{part} ({lungs.volume_ml / 1000:.1f} l with vessels), {slices} slices {step:.2f} mm apart; "
+        f"{lungs.judged} ({lungs.volume_ml / 1000:.1f} l with vessels), {slices} slices {step:.2f} mm apart; "
         "solid nodules only, not mediastinum, pleura or bones"
     )
 

@@ -1,17 +1,16 @@
 """Where the lungs are: thresholds, connected parts and distances on a coarse grid.
 
-Air inside the body is cut into parts at its narrow places; the two largest parts that look like lung tissue are the
-lungs, narrow dark parts are airways or bowel gas. Each lung is then closed, so that vessels, nodules and what
-grows on the pleura lie inside it. (Armato and Sensakovic, Acad Radiol 2004;11:1011, describe the same idea.)
+Air inside the body is cut into parts at its narrow places; the largest part of lung tissue on either side of the
+spine is a lung, narrow dark parts are airways or bowel gas. Each lung is then closed, so that vessels, nodules and
+masses at the chest wall lie inside it. (Armato and Sensakovic, Acad Radiol 2004;11:1011, describe the same idea.)
+What is dense where lung is to be expected is measured and told, not lost in silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -19,22 +18,29 @@ from imaging.errors import ImageError
 from imaging.geometry import Geometry
 from imaging.images import Volume
 from imaging.reasons import Reason, ReasonKind
+from pipelines.lung_nodule.airways import airways
 from pipelines.lung_nodule.configuration import LungRules
-from pipelines.lung_nodule.grid import isotropic, sample
+from pipelines.lung_nodule.grid import bounding_box, distance_inside, isotropic, sample
+from pipelines.lung_nodule.parts import find_parts, give_back
+from pipelines.lung_nodule.thorax import LEFT, RIGHT, Middle, dense_beside, hollows_at_chest_wall, spine_column
 
-RIGHT, LEFT = 1, 2
+__all__ = ["LEFT", "MARGIN_MM", "RIGHT", "Lungs", "bounding_box", "distance_inside", "find_lungs", "round_lungs"]
+
 MARGIN_MM = 16.0
 """Of chest wall and mediastinum round the lungs: what a network needs to see of a place at their edge."""
+_SMALL = 0.3  # a lung of less than this share of the other one is told of
+_NAMES = {RIGHT: "right", LEFT: "left"}
 
 
 @dataclass(frozen=True, eq=False)
 class Lungs:
-    """Both lungs on a coarse grid.
+    """The lungs on a coarse grid.
 
     Parameters
     ----------
     labels
-        [slice, row, column] uint8: 1 right, 2 left (the patient's), 0 elsewhere; vessels and nodules included.
+        [slice, row, column] uint8: 1 right, 2 left (the patient's), 0 elsewhere; vessels and nodules included. One
+        side may be missing.
     geometry
         The coarse grid's place.
     volume_ml
@@ -42,9 +48,9 @@ class Lungs:
     cut_above, cut_below
         The lungs reach the first or last slice with a large part of their cross-section, so some lung isn't shown.
     not_searched_ml
-        Right and left: about how much is dense (consolidation, collapse, fluid) where lung is to be expected.
+        Right and left: how much is at least dense (consolidation, collapse, fluid) where lung is to be expected.
     notes
-        What is doubtful about the mask, in words.
+        What was not judged and what is doubtful about the mask, in words.
     """
 
     labels: NDArray[np.uint8]
@@ -55,53 +61,58 @@ class Lungs:
     not_searched_ml: tuple[float, float] = (0.0, 0.0)
     notes: tuple[str, ...] = ()
 
-
-def distance_inside(mask: NDArray[np.bool_], spacing: float) -> NDArray[np.float32]:
-    """Distance in mm of every voxel of ``mask`` to the nearest voxel outside it, 0 outside (exact; Maurer 2003).
-
-    The array's own border is no outside.
-    """
-    if mask.all():
-        return np.full(mask.shape, np.float32(spacing * max(mask.shape)))
-    measure = SimpleITK.SignedMaurerDistanceMapImageFilter()
-    measure.SetSquaredDistance(False)
-    measure.SetUseImageSpacing(False)
-    measure.SetInsideIsPositive(False)
-    # distances to the set of outside voxels: inside the set they are negative or zero
-    outside = SimpleITK.GetImageFromArray((~mask).astype(np.uint8))
-    distances: NDArray[np.float32] = SimpleITK.GetArrayFromImage(measure.Execute(outside))
-    return np.maximum(distances, np.float32(0)) * np.float32(spacing)
+    @property
+    def judged(self) -> str:
+        """Which lungs were judged, in words."""
+        sides = [name for side, name in _NAMES.items() if (self.labels == side).any()]
+        which = "both lungs" if len(sides) == len(_NAMES) else f"the {' and '.join(sides)} lung only"
+        return f"the shown part of {which}" if self.cut_above or self.cut_below else which
 
 
 def find_lungs(volume: Volume, rules: LungRules) -> Lungs:
-    """Segment both lungs.
+    """Segment both lungs, or the only one that holds air.
 
     Raises
     ------
     ImageError
-        ANATOMY_NOT_FOUND when no two plausible lungs are there; WRONG_BODY_PART when only their bases are.
+        ANATOMY_NOT_FOUND when no plausible lung is there; WRONG_BODY_PART when only their bases are.
     """
-    geometry = isotropic(volume.geometry, rules.grid_mm)
-    hu = ndimage.gaussian_filter(sample(volume.array, volume.geometry, geometry), 0.7)
-    body = _filled(_body(hu, rules.air_hu))
-    air = body & (hu <= rules.air_hu)
-    air &= ~_airways(air & (hu <= rules.airway_hu), body, geometry, rules)
-    parts = _two_parts(air, hu, geometry, rules)
+    hu, body, geometry = _patient(volume, rules)
+    voxel_ml = geometry.voxel_volume / 1000
+    inside = body & (hu <= rules.air_hu)
+    back = 1 if geometry.direction[1][1] >= 0 else -1
+    spine = spine_column(hu, body, back)
+    tubes = airways(inside & (hu <= rules.airway_hu), _columns(body, spine), geometry, rules)
+    air = inside & ~tubes
+    parts = find_parts(air, hu, spine, voxel_ml, rules)
     if parts is None:
-        raise ImageError(_not_found(volume, float(np.count_nonzero(air)) * geometry.voxel_volume / 1000, rules))
-    closed = [_closed(part, rules.closing_mm, geometry) for part in parts]
-    labels = np.zeros(hu.shape, dtype=np.uint8)
-    first, second = (float(geometry.to_mm(np.argwhere(part).mean(axis=0))[0]) for part in parts)
-    right, left = closed if first < second else closed[::-1]  # x grows to the patient's left
-    labels[left] = LEFT
-    labels[right & ~left] = RIGHT
-    both = right & left
-    if both.any():
-        # between the lungs a voxel belongs to the nearer one
-        nearer = distance_inside(~parts[0], 1.0) < distance_inside(~parts[1], 1.0)
-        labels[both & nearer] = RIGHT if first < second else LEFT
-        labels[both & ~nearer] = LEFT if first < second else RIGHT
-    return _judged(volume, labels, geometry, rules)
+        raise ImageError(_not_found(volume, float(np.count_nonzero(air)) * voxel_ml, rules))
+    closed = [_closed(part, rules.closing_mm, geometry) for part in parts.masks]
+    give_back(closed, air, hu, voxel_ml, rules)
+    labels = _labelled(closed, parts.masks, geometry, spine)
+    lost = (0.0, 0.0)
+    if spine is not None:
+        middle = Middle(
+            spine, float(np.mean(np.nonzero((labels > 0).any(axis=(0, 2)))[0])), back, _leftward(geometry)
+        )
+        dense = hu > rules.air_hu
+        for side in (RIGHT, LEFT):
+            lung = labels == side
+            labels[hollows_at_chest_wall(lung, dense & (labels == 0), middle, rules.grid_mm)] = side
+        lost = dense_beside(hu, labels, geometry, middle, rules.air_hu)
+    return _judged(volume, labels, geometry, rules, lost=lost, divided=parts.divided)
+
+
+def _patient(volume: Volume, rules: LungRules) -> tuple[NDArray[np.float32], NDArray[np.bool_], Geometry]:
+    """Density on the coarse grid and where the body is, without the rows and columns beside it."""
+    grid = isotropic(volume.geometry, rules.grid_mm)
+    hu = ndimage.gaussian_filter(sample(volume.array, volume.geometry, grid), 0.7)
+    body = _filled(_body(hu, rules.air_hu))
+    if not body.any():
+        return hu, body, grid
+    (_, top, left), (_, bottom, right) = bounding_box(body)
+    hu, body = hu[:, top:bottom, left:right].copy(), body[:, top:bottom, left:right].copy()
+    return hu, body, grid.crop((0, top, left), hu.shape)
 
 
 def _body(hu: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
@@ -117,83 +128,17 @@ def _filled(body: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.stack([ndimage.binary_fill_holes(section) for section in body])
 
 
-def _airways(
-    dark: NDArray[np.bool_], body: NDArray[np.bool_], geometry: Geometry, rules: LungRules
-) -> NDArray[np.bool_]:
-    """Trachea and main bronchi: a small dark disc near the body's middle, followed slice by slice to the feet.
-
-    It is followed as long as its parts stay small: where one opens into the lung its walk ends.
-    """
-    found = np.zeros(dark.shape, dtype=bool)
-    pixel = geometry.spacing[1] * geometry.spacing[2]
-    previous: NDArray[np.bool_] | None = None
-    for k in range(dark.shape[0] - 1, -1, -1):
-        discs, count = ndimage.label(dark[k])
-        if not count:
-            previous = None
-            continue
-        areas = np.bincount(discs.ravel()) * pixel
-        small = [n for n in range(1, count + 1) if rules.airway_mm2[0] <= areas[n] <= rules.airway_mm2[1]]
-        if previous is None:
-            middle = np.argwhere(body[k]).mean(axis=0)
-            away = {n: np.linalg.norm(np.argwhere(discs == n).mean(axis=0) - middle) for n in small}
-            small = [n for n in small if away[n] * geometry.spacing[1] <= rules.airway_off_middle_mm]
-        else:
-            small = [n for n in small if bool(np.any(previous & (discs == n)))]
-        previous = np.isin(discs, small) if small else None
-        if previous is not None:
-            found[k] = previous
-    return np.asarray(ndimage.binary_dilation(found), dtype=bool)
+def _columns(body: NDArray[np.bool_], spine: float | None) -> NDArray[np.float64]:
+    """The column of the body's middle in each slice: the spine's, else the mean."""
+    if spine is not None:
+        return np.full(body.shape[0], spine)
+    columns = np.count_nonzero(body, axis=1)
+    return np.asarray((columns * np.arange(body.shape[2])).sum(axis=1) / np.maximum(columns.sum(axis=1), 1))
 
 
-def _two_parts(
-    air: NDArray[np.bool_], hu: NDArray[np.float32], geometry: Geometry, rules: LungRules
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """The air of the two lungs without airways: cut at growing depth until two large parts hang together no more."""
-    voxel_ml = geometry.voxel_volume / 1000
-    depth = distance_inside(air, rules.grid_mm)
-    for cut in rules.cut_depths_mm:
-        marks, count = ndimage.label(depth > cut)
-        if count < 2:
-            continue
-        sizes = np.bincount(marks.ravel(), minlength=count + 1)[1:]
-        means = np.asarray(ndimage.mean(hu, marks, np.arange(1, count + 1)))
-        tissue = [
-            n for n in np.argsort(-sizes, kind="stable") if rules.tissue_hu[0] <= means[n] <= rules.tissue_hu[1]
-        ]
-        if len(tissue) < 2 or sizes[tissue[1]] < rules.smaller_share * sizes[tissue[0]]:
-            continue
-        # every voxel of air goes to the nearest part; parts of lung tissue to the lung that they touch
-        owner = _nearest_label(marks, air)
-        main = [_holding(owner == n + 1, marks == n + 1) for n in tissue[:2]]
-        for n in tissue[2:]:
-            if sizes[n] * voxel_ml >= 1.0:
-                _join(main, _holding(owner == n + 1, marks == n + 1))
-        return main[0], main[1]
-    return None
-
-
-def _nearest_label(marks: NDArray[np.int32], where: NDArray[np.bool_]) -> NDArray[np.int32]:
-    nearest = ndimage.distance_transform_edt(marks == 0, return_distances=False, return_indices=True)
-    return np.where(where, marks[tuple(nearest)], 0)
-
-
-def _holding(mask: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The connected parts of ``mask`` that hold some of ``core``."""
-    parts, count = ndimage.label(mask)
-    keep = np.zeros(count + 1, dtype=bool)
-    keep[np.unique(parts[core])] = True
-    keep[0] = False
-    return np.asarray(keep[parts])
-
-
-def _join(main: list[NDArray[np.bool_]], part: NDArray[np.bool_]) -> None:
-    """Add ``part`` to the one of two lungs that it touches more, if any."""
-    rim = ndimage.binary_dilation(part)
-    touched = [int(np.count_nonzero(rim & lung)) for lung in main]
-    if max(touched) > 0:
-        chosen = int(touched[1] > touched[0])
-        main[chosen] = main[chosen] | part
+def _leftward(geometry: Geometry) -> int:
+    """1 where columns grow to the patient's left (x grows to it; LPS), else -1."""
+    return 1 if geometry.direction[2][0] >= 0 else -1
 
 
 def _closed(part: NDArray[np.bool_], radius: float, geometry: Geometry) -> NDArray[np.bool_]:
@@ -203,19 +148,57 @@ def _closed(part: NDArray[np.bool_], radius: float, geometry: Geometry) -> NDArr
     """
     spacing = geometry.spacing[0]
     pad = int(np.ceil(radius / spacing)) + 1
-    # edges are repeated along slices, so that a lung cut off by the scan isn't eaten from there
-    padded = np.pad(np.pad(part, ((pad, pad), (0, 0), (0, 0)), mode="edge"), ((0, 0), (pad, pad), (pad, pad)))
+    low, high = bounding_box(part)
+    before = [max(0, pad - a) for a in low]
+    after = [max(0, b + pad - n) for b, n in zip(high, part.shape, strict=True)]
+    box = tuple(slice(max(0, a - pad), b + pad) for a, b in zip(low, high, strict=True))
+    # a lung cut off by the scan isn't eaten from there: its last section is repeated
+    padded = np.pad(part[box], ((before[0], after[0]), (0, 0), (0, 0)), mode="edge")
+    padded = np.pad(padded, ((0, 0), (before[1], after[1]), (before[2], after[2])))
     grown = distance_inside(~padded, spacing) <= radius
     shrunk = distance_inside(ndimage.binary_fill_holes(grown), spacing) > radius
-    return np.asarray(shrunk[pad:-pad, pad:-pad, pad:-pad] | part, dtype=bool)
+    inner = tuple(slice(a, n - b) for a, b, n in zip(before, after, shrunk.shape, strict=True))
+    closed = part.copy()
+    closed[box] |= shrunk[inner]
+    return closed
 
 
-def _judged(volume: Volume, labels: NDArray[np.uint8], geometry: Geometry, rules: LungRules) -> Lungs:
+def _labelled(
+    closed: list[NDArray[np.bool_]], air: tuple[NDArray[np.bool_], ...], geometry: Geometry, spine: float | None
+) -> NDArray[np.uint8]:
+    """Right and left by where the lungs' air lies: to each other, or to the spine where there is one lung."""
+    labels = np.zeros(geometry.shape, dtype=np.uint8)
+    middles = [float(geometry.to_mm(np.argwhere(part).mean(axis=0))[0]) for part in air]
+    if len(closed) == 1:
+        to_left = middles[0] > float(geometry.to_mm((0.0, 0.0, spine or 0.0))[0])
+        labels[closed[0]] = LEFT if to_left else RIGHT
+        return labels
+    right, left = (0, 1) if middles[0] < middles[1] else (1, 0)  # x grows to the patient's left
+    labels[closed[left]] = LEFT
+    labels[closed[right] & ~closed[left]] = RIGHT
+    both = closed[right] & closed[left]
+    if both.any():
+        # between the lungs a voxel belongs to the nearer one
+        nearer = distance_inside(~air[right], 1.0) < distance_inside(~air[left], 1.0)
+        labels[both] = np.where(nearer[both], RIGHT, LEFT)
+    return labels
+
+
+def _judged(
+    volume: Volume,
+    labels: NDArray[np.uint8],
+    geometry: Geometry,
+    rules: LungRules,
+    *,
+    lost: tuple[float, float],
+    divided: bool,
+) -> Lungs:
     areas = np.count_nonzero(labels, axis=(1, 2))
-    volume_ml = float(areas.sum()) * geometry.voxel_volume / 1000
+    sizes = np.bincount(labels.ravel(), minlength=3) * (geometry.voxel_volume / 1000)
     edge = rules.cut_share * float(areas.max())
     cut_above, cut_below = bool(areas[-1] > edge), bool(areas[0] > edge)
     height = float(np.count_nonzero(areas)) * geometry.spacing[0]
+    volume_ml = float(sizes[RIGHT] + sizes[LEFT])
     if cut_above and height < rules.min_height_mm:
         raise ImageError(
             Reason(
@@ -225,24 +208,42 @@ def _judged(volume: Volume, labels: NDArray[np.uint8], geometry: Geometry, rules
                 volume.series.series_instance_uid,
             )
         )
-    if volume_ml < rules.min_volume_ml:
+    alone = not sizes[RIGHT] or not sizes[LEFT]
+    if volume_ml < (rules.min_lung_ml if alone else rules.min_volume_ml):
         raise ImageError(_not_found(volume, volume_ml, rules))
-    return Lungs(labels, geometry, volume_ml, cut_above, cut_below)
+    notes = tuple(_notes(sizes[RIGHT], sizes[LEFT], lost, divided, rules))
+    return Lungs(labels, geometry, volume_ml, cut_above, cut_below, lost, notes)
+
+
+def _notes(right: float, left: float, lost: tuple[float, float], divided: bool, rules: LungRules) -> list[str]:
+    notes = []
+    for name, other, own, others in (("right", "left", right, left), ("left", "right", left, right)):
+        if not own:
+            notes.append(f"No {name} lung that holds air is shown: only the {other} lung was searched.")
+        elif own < _SMALL * others:
+            notes.append(
+                f"The {name} lung holds little air ({own / 1000:.1f} l, the {other} {others / 1000:.1f} l): "
+                "collapse, surgery, or the mask has lost a part of it, which was then not searched."
+            )
+    for name, ml in zip(_NAMES.values(), lost, strict=True):
+        if ml >= rules.dense_note_ml:
+            notes.append(
+                f"At least {ml / 1000:.1f} l where {name} lung is to be expected is dense (consolidation, collapse, "
+                "fluid or mass) and was not searched."
+            )
+    if divided:
+        notes.append("The lungs could be told apart by the spine only: sides near the middle are doubtful.")
+    return notes
 
 
 def _not_found(volume: Volume, found_ml: float, rules: LungRules) -> Reason:
     return Reason(
         ReasonKind.ANATOMY_NOT_FOUND,
         f"{volume.series.name}: no two plausible lungs found ({found_ml:.0f} ml of air inside the body; "
-        f"two lungs of {rules.min_volume_ml:.0f} ml together are needed). Check that it shows the whole chest.",
+        f"two lungs of {rules.min_volume_ml:.0f} ml together are needed, or one of {rules.min_lung_ml:.0f} ml beside "
+        "the spine). Check that it shows the whole chest.",
         volume.series.series_instance_uid,
     )
-
-
-def bounding_box(mask: NDArray[np.bool_]) -> tuple[Sequence[int], Sequence[int]]:
-    """First index (included) and last index (excluded) of the box round a mask that isn't empty, per axis."""
-    spans = [np.flatnonzero(mask.any(axis=tuple(b for b in range(3) if b != a))) for a in range(3)]
-    return [int(s[0]) for s in spans], [int(s[-1]) + 1 for s in spans]
 
 
 def round_lungs(

@@ -163,6 +163,10 @@ def test_the_nodule_of_lidc_0314_is_freed_of_its_vessels(pipeline, data_dir):
     assert 1700 < volume < 2600
     assert near[0].frame_of_reference_uid is None  # another one on every slice
     assert len(result.reading.findings) <= 5
+    # fluid at the right base, a collapsed part at the right apex: to be seen in the scan
+    (dense,) = [note for note in result.reading.notes if "is dense" in note]
+    assert dense.startswith("At least 0.4 l where right lung is to be expected")
+    assert "lobe not determined" in near[0].place
 
 
 @pytest.mark.data
