@@ -33,11 +33,18 @@ class Selection:
         One reason for every other series.
     notes
         What the report is to say of the chosen series: limits of the model outside which it lies.
+    study
+        The study's headers without its series, where the reading asks for age, sex or order.
+    no_earlier
+        The archive was asked for an earlier examination and has none. Set by the service; where nobody asked, it
+        isn't known.
     """
 
     series: tuple[SeriesInfo, ...]
     excluded: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
+    study: StudyInfo | None = None
+    no_earlier: bool = False
 
 
 @dataclass(frozen=True)

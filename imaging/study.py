@@ -141,6 +141,8 @@ class StudyInfo:
         Digests of the distinct Patient ID + issuer pairs found; more than one is a defect of the study.
     study_date, study_time
         Study Date (0008,0020) and Time (0008,0030) as the source wrote them; None when absent or malformed.
+    order
+        What was ordered and why, as far as the headers say: each text once, " / " between them.
     """
 
     study_instance_uid: str
@@ -151,6 +153,7 @@ class StudyInfo:
     patients: tuple[str, ...] = ()
     study_date: date | None = None
     study_time: time | None = None
+    order: str = ""
 
     def days_before(self, later: StudyInfo) -> float | None:
         """How many days before another study this one was made; negative when it was made after it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from imaging.pipeline import Refusal, Selection
 from imaging.reasons import Reason, ReasonKind
@@ -63,7 +64,7 @@ def select(study: StudyInfo, rules: SelectionRules, further: Sequence[Question] 
         return Refusal(_deciding(objections, rules), named)
     ranked = rank(acceptable, rules)
     lower = tuple(_ranked_lower(ranked[0], other, acceptable, rules) for other in ranked[1:])
-    return Selection((ranked[0],), named + lower)
+    return Selection((ranked[0],), named + lower, study=replace(study, series=()))
 
 
 def rank(acceptable: Sequence[SeriesInfo], rules: SelectionRules) -> list[SeriesInfo]:

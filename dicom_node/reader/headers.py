@@ -35,7 +35,14 @@ KEYWORDS = (
     "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID", "Laterality", "ImageLaterality",
     "NumberOfFrames", "PhotometricInterpretation", "Rows", "Columns", "PixelSpacing", "RescaleType",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "RequestAttributesSequence",
+    "ReasonForTheRequestedProcedure", "RequestedProcedureDescription", "ReasonForVisit",
+    "AdmittingDiagnosesDescription", "AdditionalPatientHistory", "PerformedProcedureStepDescription",
+)
+_ORDER = (
+    "ReasonForTheRequestedProcedure", "RequestedProcedureDescription", "ScheduledProcedureStepDescription",
+    "PerformedProcedureStepDescription", "ReasonForVisit", "AdmittingDiagnosesDescription",
+    "AdditionalPatientHistory",
 )
 # fmt: on
 
@@ -71,6 +78,8 @@ class StudyHeader:
     ----------
     age
         Patient's Age (0010,1010), else Study Date minus Patient's Birth Date; years.
+    order
+        As in `imaging.study.StudyInfo`.
     """
 
     description: str = ""
@@ -78,6 +87,7 @@ class StudyHeader:
     sex: str = ""
     study_date: date | None = None
     study_time: time | None = None
+    order: str = ""
 
 
 @dataclass(frozen=True)
@@ -209,7 +219,13 @@ def _study(ds: Dataset) -> StudyHeader:
         sex=text(ds, "PatientSex"),
         study_date=da(text(ds, "StudyDate")),
         study_time=tm(text(ds, "StudyTime")),
+        order=_order(ds),
     )
+
+
+def _order(ds: Dataset) -> str:
+    said = (text(d, keyword) for d in (ds, *items(ds, "RequestAttributesSequence")) for keyword in _ORDER)
+    return " / ".join(dict.fromkeys(filter(None, said)))
 
 
 def _age(ds: Dataset) -> float | None:

@@ -53,6 +53,7 @@ def assemble_study(headers: Sequence[InstanceHeader]) -> StudyInfo:
         patients=patients,
         study_date=_usual(h.study.study_date for h in unique),
         study_time=_usual(h.study.study_time for h in unique),
+        order=_usual(h.study.order for h in unique) or "",
     )
 
 

@@ -139,7 +139,7 @@ class Planner:
         if self.priors is None or wish is None:
             return request
         found = self.priors.take(study, wish)
-        return request.with_prior(pipeline, found.prior, found.notes)
+        return request.with_prior(pipeline, found.prior, found.notes, found.none)
 
     def _submit(self, request: ReadingRequest) -> ReadingRequest | None:
         """File, row, queue: a crash between them is mended by `recover`."""
@@ -176,8 +176,7 @@ class Planner:
         if pipeline is None:
             return  # switched off: it waits, visibly, until the pipeline is configured again
         request = self.results.request(row.key)
-        prior = request.prior.images if request.prior else ""
-        if reading_key(request.images, pipeline, asked_with(pipeline, request.model), prior) != request.key:
+        if reading_key(request.images, pipeline, asked_with(pipeline, request.model), request.earlier) != request.key:
             self._renew(request, pipeline, "another version of the pipeline reads it instead")
             return
         if request.waits_for:

@@ -43,10 +43,13 @@ class Found:
     ----------
     notes
         What the report must say: an earlier examination that there is and that could not be had.
+    none
+        The archive was asked and has none.
     """
 
     prior: PriorReference | None = None
     notes: tuple[str, ...] = ()
+    none: bool = False
 
 
 def wanted_age(rules: PriorRules, days: float | None) -> bool:

@@ -120,7 +120,7 @@ class Looker:
         notes: tuple[str, ...],
         until: float,
     ) -> Found:
-        fetches = self.fetches
+        fetches, unknown = self.fetches, self.archive is None
         for candidate in candidates:
             if not wanted_age(wish.rules, candidate.days_before(study)):
                 continue
@@ -136,7 +136,10 @@ class Looker:
                 if found.notes:
                     continue
             answer = candidate.there
-            if answer is None or not fetches or (answer.modalities and wish.modality not in answer.modalities):
+            if answer is not None and answer.modalities and wish.modality not in answer.modalities:
+                continue
+            if answer is None or not fetches:
+                unknown = True
                 continue
             fetches -= 1
             try:
@@ -148,7 +151,7 @@ class Looker:
             except PeerError as error:
                 notes += (f"An earlier examination of {made} exists but could not be fetched: {error}",)
                 fetches = 0  # the next one would fare no better, and there is no time to lose
-        return Found(None, notes)
+        return Found(None, notes, none=not unknown and not notes)
 
     def _complete(self, study_instance_uid: str, until: float) -> bool:
         """Whether a study that is here has come wholly; waits for it."""

@@ -25,7 +25,8 @@ def reading_key(images: str, pipeline: AnyPipeline, model: ModelIdentity, prior:
     model
         Which version reads, or which versions together; digest and precision of each are part of the key.
     prior
-        `images_digest` of the earlier examination that is read with them; empty where there is none.
+        `images_digest` of the earlier examination that is read with them, or that there is known to be none; empty
+        where nobody knows.
     """
     first, *parts = ([one.name, one.version, one.sha256, one.precision] for one in model.each)
     identity: dict[str, Any] = {

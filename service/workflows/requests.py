@@ -16,6 +16,8 @@ from pipelines.released import AnyPipeline
 from service.workflows.keys import image_instances, images_digest, read_instances, reading_key
 from service.workflows.models import NO_MODELS, NoVersion, current
 
+NO_EARLIER = "none"
+
 
 @dataclass(frozen=True)
 class PriorReference:
@@ -107,11 +109,20 @@ class ReadingRequest:
         return reason is None or reason.ours or self.report_not_ours
 
     def with_prior(
-        self, pipeline: AnyPipeline, prior: PriorReference | None, notes: tuple[str, ...] = ()
+        self, pipeline: AnyPipeline, prior: PriorReference | None, notes: tuple[str, ...] = (), none: bool = False
     ) -> ReadingRequest:
-        """The same with an earlier examination: another one is another reading."""
-        key = reading_key(self.images, pipeline, self.model, prior.images if prior else "")
-        return replace(self, key=key, prior=prior, notes=notes)
+        """The same with an earlier examination: another one is another reading, and so is one that knows of none."""
+        answer = self.answer
+        if none and isinstance(answer, Selection):
+            answer = replace(answer, no_earlier=True)
+        same = replace(self, answer=answer, prior=prior, notes=notes)
+        return replace(same, key=reading_key(self.images, pipeline, self.model, same.earlier))
+
+    @property
+    def earlier(self) -> str:
+        """What the key holds of the earlier examination."""
+        none = isinstance(self.answer, Selection) and self.answer.no_earlier
+        return self.prior.images if self.prior else NO_EARLIER if none else ""
 
 
 def make_request(

@@ -182,6 +182,19 @@ def test_one_that_cannot_be_fetched_is_named_and_an_older_one_here_is_taken(past
     assert found.prior.study.study_instance_uid == here.study_instance_uid
 
 
+def test_that_there_is_none_is_known_only_where_the_archive_said_so(past: Past, wish_for: Wishes) -> None:
+    now = past.study("now", "20250611")
+    assert not look(past, now, wish_for()).none
+    assert look(past, now, wish_for(), told()).none
+    assert look(past, now, wish_for(), told(answer("1.9", "2025-05-01", "MR"))).none
+    assert not look(past, now, wish_for(), told(down="PACS can't be reached")).none
+    looker = past.looker(archive=told(answer("1.9", "2025-05-01", "CT")), fetches=0)
+    assert not looker.look(now, [wish_for()], monotonic() + 20)["comparing"].none
+    scout = past.study("scout", "20250301", SeriesDescription="scout")
+    assert not look(past, now, wish_for(), told()).none  # the archive doesn't know what we have, or had
+    assert look(past, now, wish_for(), told(answer(scout.study_instance_uid, "2025-03-01", "SR"))).none
+
+
 def test_an_archive_that_is_down_is_named(past: Past, wish_for: Wishes) -> None:
     found = look(past, past.study("now", "20250611"), wish_for(), told(down="PACS can't be reached"))
     assert found.notes == (

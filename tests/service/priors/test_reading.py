@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from dicom_node.assembly import Evidence, EvidenceKind
 from dicom_node.blobs import LocalBlobStore
 from dicom_node.objects.order import Device
-from imaging.pipeline import NoEngine
+from imaging.pipeline import NoEngine, Selection
 from imaging.reading import Reading, ReadingStatus
 from imaging.study import StudyInfo
 from service.configuration import Configuration, Home
@@ -89,6 +89,22 @@ def test_another_earlier_examination_is_another_reading_but_starts_none(past: Pa
         with_it = connection.execute(select(r.c.prior_study_instance_uid).where(r.c.key == compared.key)).scalar_one()
     assert states == {alone.key: "queued", compared.key: "queued"}  # neither is taken for another version's
     assert with_it == earlier.study_instance_uid
+
+
+def test_that_there_is_none_is_told_to_the_pipeline_and_is_part_of_the_key(past: Past, planner: Planner) -> None:
+    (alone,) = plan(planner, past.study("now", "20250611"))
+    knowing = alone.with_prior(PIPELINES["comparing"], None, none=True)
+    assert isinstance(alone.answer, Selection) and isinstance(knowing.answer, Selection)
+    assert (alone.answer.no_earlier, knowing.answer.no_earlier) == (False, True)
+    assert alone.key != knowing.key
+    planner.results.put_request(knowing)
+    with past.engine.begin() as connection:
+        record.add_request(connection, knowing)
+    planner.recover({"v"})
+    r = tables.readings
+    with past.engine.connect() as connection:
+        states = dict(connection.execute(select(r.c.key, r.c.state)).all())
+    assert states == {alone.key: "queued", knowing.key: "queued"}  # neither is taken for another version's
 
 
 def test_what_was_fetched_is_read_only_when_it_is_asked_for(past: Past, planner: Planner) -> None:
