@@ -19,8 +19,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from imaging.geometry import Index
+from imaging.geometry import Geometry, Index
+from imaging.images import SliceSource, Volume
 from models.spec import VolumeInput
+from pipelines.lung_nodule.configuration import LungRules
+from pipelines.lung_nodule.lungs import Lungs, find_lungs
 from pipelines.lung_nodule.network_marks import near_lungs
 from training.cohort.members import Member
 from training.insertion.blend import Seamless
@@ -32,11 +35,11 @@ from training.insertion.place import Place, find_place, lung_voxel
 from training.lidc.annotations import Readers
 from training.lidc.scans import LEAST_REACH_MM, NoduleTruth, ScanTruth
 
-AT_A_TIME = 16
+AT_A_TIME = 32
 """Nodules put into one scan, and as many shams."""
 CONTROLS = 100
 """Places of the same lung with which a sham's place is compared."""
-_APART_MM = 20.0  # between the outlines of two
+_APART_MM = 16.0  # between the outlines of two
 _TRIES = 60
 _SHELL_MM = 2.0
 _AT_VESSEL = 0.1  # share of the shell that is dense
@@ -87,14 +90,9 @@ class PlainScan:
     targets: tuple[Target, ...]
 
     @property
-    def scan(self) -> str:
-        """Its name."""
-        return self.truth.name
-
-    @property
-    def subject(self) -> str:
-        """Patient ID."""
-        return self.truth.patient
+    def volume(self) -> Volume:
+        """The CT."""
+        return self.truth.volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +101,10 @@ class ComposedScan:
 
     Parameters
     ----------
+    truth, lungs
+        Of the scan as it was.
     hu
-        [slice, row, column] float32 on the ground's geometry.
+        [slice, row, column] float32 on ``geometry``.
     where
         Of the same shape: round nodules and shams, the rest needn't be read.
     targets
@@ -112,15 +112,18 @@ class ComposedScan:
     """
 
     case: str
-    ground: Ground
+    truth: ScanTruth
+    lungs: Lungs
+    geometry: Geometry
     hu: NDArray[np.float32]
     where: NDArray[np.bool_]
     targets: tuple[Target, ...]
 
     @property
-    def scan(self) -> str:
-        """Name of the scan it was made of."""
-        return self.ground.name
+    def volume(self) -> Volume:
+        """As a CT."""
+        sources = tuple(SliceSource(str(k)) for k in range(len(self.hu)))
+        return Volume(np.rint(self.hu).astype(np.int16), self.geometry, sources, self.truth.volume.series)
 
 
 class Shelf:
@@ -131,13 +134,14 @@ class Shelf:
         self.scans = scans_among(members)
         self.boxes = sorted((m for m in members if is_boxes(m)), key=lambda m: m.case)
         self._truth: tuple[str, ScanTruth] | None = None
+        self._lungs: tuple[str, Lungs] | None = None
         self._ground: tuple[str, Ground] | None = None
         self._near: tuple[str, NDArray[np.bool_]] | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """Nothing that was read travels to another process."""
         kept = {k: v for k, v in self.__dict__.items() if k not in ("_readers", "nodules")}
-        return kept | {"_truth": None, "_ground": None, "_near": None}
+        return kept | {"_truth": None, "_lungs": None, "_ground": None, "_near": None}
 
     @cached_property
     def _readers(self) -> Readers | None:
@@ -152,14 +156,20 @@ class Shelf:
     def truth(self, scan: Member) -> ScanTruth:
         """A whole scan with its nodules; CohortError when a file was altered."""
         if self._truth is None or self._truth[0] != scan.case:
-            self._truth = self._ground = self._near = None
+            self._truth = self._lungs = self._ground = self._near = None
             self._truth = scan.case, load_truth(scan, self._data, self._readers)
         return self._truth[1]
 
+    def lungs(self, scan: Member) -> Lungs:
+        """ImageError where there are none."""
+        if self._lungs is None or self._lungs[0] != scan.case:
+            self._lungs = scan.case, find_lungs(self.truth(scan).volume, LungRules())
+        return self._lungs[1]
+
     def ground(self, scan: Member) -> Ground:
-        """Its lungs on the detector's grid; ImageError where there are none."""
+        """The lungs on the detector's grid."""
         if self._ground is None or self._ground[0] != scan.case:
-            self._ground = scan.case, Ground.of_scan(self.truth(scan), self._rules)
+            self._ground = scan.case, Ground.of_scan(self.truth(scan), self._rules, self.lungs(scan))
         return self._ground[1]
 
     def near(self, scan: Member) -> NDArray[np.bool_]:
@@ -219,10 +229,19 @@ class ComposedCase:
 
     def load(self) -> ComposedScan:
         """CohortError when a file was altered; ImageError where the scan shows no lungs."""
-        known = [self.shelf.nodules[box.case] for box in self.boxes]
+        shelf, scan = self.shelf, self.member
+        known = [shelf.nodules[box.case] for box in self.boxes]
         chance = np.random.default_rng(crc32(self.case.encode()))
-        ground, near = self.shelf.ground(self.member), self.shelf.near(self.member)
-        return compose(self.case, ground, near, known, chance)
+        scene, made = compose(shelf.ground(scan), known, chance)
+        return ComposedScan(
+            self.case,
+            shelf.truth(scan),
+            shelf.lungs(scan),
+            shelf.ground(scan).geometry,
+            scene.hu,
+            made.where & shelf.near(scan),
+            tuple(made.targets),
+        )
 
 
 def detection_cases(members: Collection[Member], data: Path, rules: VolumeInput) -> list[PlainCase | ComposedCase]:
@@ -240,32 +259,30 @@ def detection_cases(members: Collection[Member], data: Path, rules: VolumeInput)
     return cases
 
 
-def compose(
-    case: str,
-    ground: Ground,
-    near: NDArray[np.bool_],
-    nodules: Sequence[KnownNodule],
-    chance: np.random.Generator,
-) -> ComposedScan:
+def compose(ground: Ground, nodules: Sequence[KnownNodule], chance: np.random.Generator) -> tuple[Scene, Made]:
     """Put nodules, and a sham in the outline of each, into a lung, the large ones first.
 
     One for which no place is met is left out.
+    """
+    z, y, x = (slice(0, n) for n in ground.hu.shape)
+    scene, made = Scene.of(ground, (z, y, x)), Made(ground)
+    for known in sorted(nodules, key=lambda n: -n.piece.radius):
+        size = size_of(known)
+        for sham in (False, True):
+            made.put(scene, known, size, _healthy(ground, chance) if sham else None, chance=chance)
+    return scene, made
+
+
+class Made:
+    """Targets that were put into a lung so far.
 
     Parameters
     ----------
-    near
-        [slice, row, column] on the ground's grid: where marks may lie.
+    targets
+        Nodules and shams.
+    where
+        [slice, row, column] bool on the ground's grid: round them.
     """
-    z, y, x = (slice(0, n) for n in ground.hu.shape)
-    scene, made = Scene.of(ground, (z, y, x)), _Made(ground)
-    for known in sorted(nodules, key=lambda n: -n.piece.radius):
-        for sham in (False, True):
-            made.put(scene, known, _healthy(ground, chance) if sham else None, chance)
-    return ComposedScan(case, ground, scene.hu, made.where & near, tuple(made.targets))
-
-
-class _Made:
-    """Targets that were put into a lung so far."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -273,7 +290,10 @@ class _Made:
         self.where = np.zeros(ground.hu.shape, bool)
         self._places: list[tuple[Index, float]] = []
 
-    def put(self, scene: Scene, known: KnownNodule, sham: Piece | None, chance: np.random.Generator) -> None:
+    def put(
+        self, scene: Scene, known: KnownNodule, size: float, sham: Piece | None, *, chance: np.random.Generator
+    ) -> None:
+        """One nodule, or a sham in its outline, where a place is met."""
         piece, ground = known.piece, self._ground
         for place in self._free(piece, chance):
             at_vessel = _dense_round(ground, piece, place)
@@ -285,11 +305,11 @@ class _Made:
         reach = round((piece.radius + _SHELL_MM) / ground.spacing)
         self.where[tuple(slice(max(i - reach, 0), i + reach + 1) for i in place.index)] = True
         if sham is None:
-            self.targets.append(_inserted(known, ground, place, at_vessel=at_vessel))
+            self.targets.append(_inserted(known, size, ground, place, at_vessel=at_vessel))
         else:
             others = [find_place(ground, piece, 1.0, chance) for _ in range(CONTROLS)]
             controls = ground.geometry.to_mm([other.index for other in others if other is not None])
-            self.targets.append(_sham(known, ground.geometry.to_mm(place.index), controls))
+            self.targets.append(_sham(known, size, ground.geometry.to_mm(place.index), controls))
 
     def _free(self, piece: Piece, chance: np.random.Generator) -> Iterator[Place]:
         """Places for a piece away from what is there."""
@@ -311,7 +331,7 @@ def _natural(truth: ScanTruth, number: int, nodule: NoduleTruth) -> Target:
     return Target(f"{truth.name} {number}", kind, truth.patient, size, nodule.hit, {})
 
 
-def _inserted(known: KnownNodule, ground: Ground, place: Place, *, at_vessel: bool) -> Target:
+def _inserted(known: KnownNodule, size: float, ground: Ground, place: Place, *, at_vessel: bool) -> Target:
     cube = sampled(known.piece, ground.spacing, place.turn, 1.0, 1.0)
     body, first = cube.body, np.asarray(place.index) - cube.body.shape[0] // 2
     centre = first + np.argwhere(body).mean(axis=0) if body.any() else np.asarray(place.index, float)
@@ -326,7 +346,6 @@ def _inserted(known: KnownNodule, ground: Ground, place: Place, *, at_vessel: bo
         index = np.rint(at).astype(int) - first
         return bool(np.all((index >= 0) & (index < body.shape)) and body[tuple(index)])
 
-    size = size_of(known)
     groups = {
         "diameter": size_group(size),
         "density": density_group(known.box.ratings.texture),
@@ -336,13 +355,13 @@ def _inserted(known: KnownNodule, ground: Ground, place: Place, *, at_vessel: bo
     return Target(known.box.key, "inserted", known.box.patient, size, hit, groups)
 
 
-def _sham(known: KnownNodule, centre: NDArray[np.float64], controls: NDArray[np.float64]) -> Target:
+def _sham(known: KnownNodule, size: float, centre: NDArray[np.float64], controls: NDArray[np.float64]) -> Target:
     reach = max(known.piece.diameter / 2, LEAST_REACH_MM) + _SHELL_MM  # its seam is of it
 
     def hit(point: ArrayLike) -> bool:
         return bool(np.linalg.norm(np.asarray(point) - centre) <= reach)
 
-    return Target(f"{known.box.key} sham", "sham", known.box.patient, size_of(known), hit, {}, controls, reach)
+    return Target(f"{known.box.key} sham", "sham", known.box.patient, size, hit, {}, controls, reach)
 
 
 def size_of(known: KnownNodule) -> float:

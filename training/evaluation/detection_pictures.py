@@ -12,11 +12,10 @@ from PIL import Image, ImageDraw
 from dicom_node.objects.fonts import load_font, require_glyphs
 from dicom_node.objects.profile import Language
 from imaging.errors import StorageError
-from imaging.geometry import Geometry
+from imaging.geometry import Geometry, Vector
 from imaging.images import Volume
 from models.transforms import turn_to, with_spacing
 from pipelines.lung_nodule.grid import sample
-from pipelines.lung_nodule.network_marks import NetworkMark
 from training.evaluation.detection_cases import PlainScan
 from training.evaluation.detection_scores import ScanFound
 
@@ -28,13 +27,13 @@ _WINDOW = (-1350.0, 150.0)  # HU
 _KNOWN, _FALSE = (60, 220, 90), (255, 70, 200)
 
 
-def draw_marks(case: PlainScan, marks: Sequence[NetworkMark], found: ScanFound, chosen: float, path: Path) -> None:
+def draw_marks(case: PlainScan, marks: Sequence[tuple[Vector, float]], found: ScanFound, path: Path) -> None:
     """Write a PNG: axial, coronal and sagittal sections of everything known, then of marks on nothing known.
 
     Parameters
     ----------
-    chosen
-        Marks of this score or more are told of when serving.
+    marks
+        x, y, z (LPS, mm) and score of each, the highest first.
 
     Raises
     ------
@@ -43,11 +42,11 @@ def draw_marks(case: PlainScan, marks: Sequence[NetworkMark], found: ScanFound, 
     """
     rows = []
     for target, truth in zip(found.targets, case.truth.nodules, strict=True):
-        seen = f"marked {target.score:.2f}" if target.score >= chosen else f"not marked ({target.score:.2f})"
+        seen = f"marked {target.score:.2f}" if target.score else "no mark"
         rows.append((truth.centre, f"{target.kind}, {target.diameter:.0f} mm: {seen}", _KNOWN))
     what = "false mark" if case.truth.searched else "mark on what nobody searched for"
-    others = [mark for mark in marks if not any(target.hit(mark.point) for target in case.targets)]
-    rows += [(np.asarray(mark.point), f"{what} {mark.score:.2f}", _FALSE) for mark in others[:FALSE_SHOWN]]
+    others = [mark for mark in marks if not any(target.hit(mark[0]) for target in case.targets)]
+    rows += [(np.asarray(point), f"{what} {score:.2f}", _FALSE) for point, score in others[:FALSE_SHOWN]]
     sheet = _sheet([(_sections(case.truth.volume, at), words, colour) for at, words, colour in rows], case.case)
     try:
         sheet.save(path, optimize=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,9 @@ RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 SHAM_RATE = 100.0
 """Marks per scan in plain lungs at which shams are compared with them: at fewer nothing could be counted."""
 SOLID_FROM_MM = 6.0
+CHOSEN_FOR = 0.85
+"""Share of inserted solid nodules of `SOLID_FROM_MM` or more that a threshold is chosen for."""
+_LEAST = 1e-6  # where nothing is marked the score is 0
 
 METRICS = (
     Metric(name="inserted_at_1", title="Inserted nodules found at 1 false mark per scan"),
@@ -73,8 +77,10 @@ class ScanFound:
     ----------
     scan
         Name of the scan, whatever was put into it.
-    subject
-        Patient of the scan.
+    subject, fold
+        Patient of the scan, and the fold that the patient is in.
+    chosen
+        Marks of this score or more are told of when serving, as the model's specification says.
     marks
         [n, 4]: x, y, z (LPS, mm) and score of all marks of a scan as it is; None where something was put into it.
     false
@@ -86,6 +92,8 @@ class ScanFound:
     case: str
     scan: str
     subject: str
+    fold: int
+    chosen: float
     targets: tuple[Answered, ...]
     marks: NDArray[np.float64] | None = None
     false: tuple[float, ...] | None = None
@@ -105,25 +113,45 @@ def threshold_at(false: Sequence[Sequence[float]], rate: float) -> float:
     return scores[allowed] if allowed < len(scores) else 0.0
 
 
-def pool(found: Sequence[ScanFound], chosen: float) -> tuple[CaseScores, ...]:
-    """A case for each target, and one for each scan.
+def choose_threshold(targets: Iterable[Answered]) -> float | None:
+    """The highest score that `CHOSEN_FOR` of the inserted solid nodules reach; None where there is none.
 
-    Parameters
-    ----------
-    chosen
-        Marks of this score or more are told of when serving.
+    No scan's own nodules, and no mark on anything else, have a part in it.
     """
+    scores = sorted((t.score for t in targets if t.kind == "inserted" and is_solid(t)), reverse=True)
+    return scores[math.ceil(CHOSEN_FOR * len(scores) - 1e-9) - 1] if scores else None
+
+
+def chosen_thresholds(found: Sequence[ScanFound]) -> dict[int, float]:
+    """By fold, the threshold that is chosen on the other folds; of a single one what the specification says."""
+    folds = {scan.fold for scan in found}
+    chosen = {scan.fold: scan.chosen for scan in found}
+    if len(folds) > 1:
+        for fold in folds:
+            others = choose_threshold(t for scan in found if scan.fold != fold for t in scan.targets)
+            chosen[fold] = chosen[fold] if others is None else others
+    return chosen
+
+
+def pool(found: Sequence[ScanFound]) -> tuple[CaseScores, ...]:
+    """A case for each target, and one for each scan."""
     false = [scan.false for scan in found if scan.false is not None]
     at = {rate: threshold_at(false, rate) for rate in (1, 4)}
-    sham = _Shams(found)
+    chosen, sham = chosen_thresholds(found), _Shams(found)
     cases: list[CaseScores] = []
     for scan in found:
+        least = max(chosen[scan.fold], _LEAST)
         if scan.marks is not None or scan.failure:
-            told = None if scan.false is None else float(sum(score >= chosen for score in scan.false))
-            cases.append(_case(scan.case, scan.subject, {"false_marks_chosen": told}, failure=scan.failure))
+            told = None if scan.false is None else float(sum(score >= least for score in scan.false))
+            failure = scan.failure or "; ".join(
+                f"{t.kind} of {t.diameter:.0f} mm not marked ({t.score:.2f})"
+                for t in scan.targets
+                if t.kind in ("nodule", "tumour") and t.score < least
+            )
+            cases.append(_case(scan.case, scan.subject, {"false_marks_chosen": told}, failure=failure))
         for target in scan.targets:
             hits = {f"at_{rate}": float(target.score > score) for rate, score in at.items()}
-            hits["chosen"] = float(target.score >= chosen)
+            hits["chosen"] = float(target.score >= least)
             if target.kind == "inserted":
                 scores = {"inserted_at_1": hits["at_1"], "inserted_chosen": hits["chosen"]}
                 if is_solid(target):

@@ -11,7 +11,7 @@ from imaging.geometry import Geometry
 from imaging.images import Mask
 from models.spec import VolumeInput
 from pipelines.lung_nodule.configuration import LungRules
-from pipelines.lung_nodule.lungs import distance_inside, find_lungs
+from pipelines.lung_nodule.lungs import Lungs, distance_inside, find_lungs
 from pipelines.lung_nodule.network_marks import LungImage
 from training.lidc.scans import ScanTruth
 
@@ -77,11 +77,10 @@ class Ground:
     thickness: float
 
     @classmethod
-    def of_scan(cls, scan: ScanTruth, rules: VolumeInput) -> Ground:
+    def of_scan(cls, scan: ScanTruth, rules: VolumeInput, lungs: Lungs | None = None) -> Ground:
         """The lungs as the detector sees them before the intensity mapping; ImageError where there are none."""
         volume = scan.volume
-        lungs = find_lungs(volume, LungRules())
-        image = LungImage.of(volume, lungs, rules)
+        image = LungImage.of(volume, lungs or find_lungs(volume, LungRules()), rules)
         grid, place = image.grid, image.block
         truth = np.zeros(place.shape, np.uint8)
         nodules = []

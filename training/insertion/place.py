@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def find_place(
         return None
     turn = random_rotation(chance)
     if on_wall:
-        toward = outward(_near(ground.depth == 0, index, round((radius + _SIGHT_MM) / ground.spacing)))
+        toward = outward(_near(ground.depth, index, round((radius + _SIGHT_MM) / ground.spacing)) == 0)
         if np.linalg.norm(toward) < 0.05:
             return None
         # the piece's wall direction in the target must be `toward`; any spin about it will do
@@ -78,7 +79,7 @@ def _lung_voxel(
     return None
 
 
-def _near(mask: NDArray[np.bool_], index: tuple[int, int, int], half: int) -> NDArray[np.bool_]:
+def _near(values: NDArray[Any], index: tuple[int, int, int], half: int) -> NDArray[Any]:
     """A cube about a voxel; what lies past the array's end is cut evenly on both sides."""
-    half = min(half, *(min(i, n - 1 - i) for i, n in zip(index, mask.shape, strict=True)))
-    return mask[tuple(slice(i - half, i + half + 1) for i in index)]
+    half = min(half, *(min(i, n - 1 - i) for i, n in zip(index, values.shape, strict=True)))
+    return values[tuple(slice(i - half, i + half + 1) for i in index)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from imaging.geometry import Geometry
 from imaging.pipeline import FakeEngine
 from models.spec import ModelSpec
 from models.store import SHIPPED
+from pipelines.lung_nodule.lungs import Lungs
 from training.cohort.members import FileRecord, FileRole, Member, Split
 from training.evaluation.detection import DetectionEvaluator
 from training.evaluation.detection_cases import (
@@ -63,10 +65,16 @@ def ground() -> Ground:
     return Ground("lung", hu, depth, np.zeros(shape, np.uint8), (), geometry, 1.0)
 
 
+def put(ground: Ground, nodules: list[KnownNodule]) -> ComposedScan:
+    scene, made = compose(ground, nodules, np.random.default_rng(1))
+    lungs = Lungs(np.ones((4, 4, 4), np.uint8), ground.geometry, 4000, cut_above=False, cut_below=False)
+    truth = SimpleNamespace(name="lung", patient="patient of the lung", fold=0, volume=SimpleNamespace(series=None))
+    return ComposedScan("x", truth, lungs, ground.geometry, scene.hu, made.where, tuple(made.targets))  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module")
 def composed(ground: Ground) -> ComposedScan:
-    nodules = [nodule("a", 4), nodule("b", 3, texture=1)]
-    return compose("x", ground, np.ones(ground.hu.shape, bool), nodules, np.random.default_rng(1))
+    return put(ground, [nodule("a", 4), nodule("b", 3, texture=1)])
 
 
 def test_a_nodule_is_where_its_target_says_and_hit_there_only(composed: ComposedScan, ground: Ground) -> None:
@@ -105,8 +113,7 @@ def test_a_sham_is_healthy_lung_with_other_places_to_compare(composed: ComposedS
 
 
 def test_the_same_case_is_composed_alike(ground: Ground, composed: ComposedScan) -> None:
-    nodules = [nodule("b", 3, texture=1), nodule("a", 4)]
-    again = compose("x", ground, np.ones(ground.hu.shape, bool), nodules, np.random.default_rng(1))
+    again = put(ground, [nodule("b", 3, texture=1), nodule("a", 4)])
     assert np.array_equal(again.hu, composed.hu)
 
 
@@ -120,6 +127,7 @@ def test_marks_at_the_nodules_are_found_and_at_shams_are_told(composed: Composed
     found = evaluator.score(composed, evaluator.answer(model, composed))
     scores = {target.name: target.score for target in found.targets}
     assert scores["a"] > 0.9 and scores["a sham"] == scores["b sham"] == 0
+    assert (found.scan, found.subject, found.chosen) == ("lung", "patient of the lung", 0.3)
     assert found.marks is None and found.false is None and not found.failure
     lost = evaluator.unread(composed, "not read: for a test")
     assert {target.score for target in lost.targets} == {0.0} and lost.failure == "not read: for a test"
