@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from pipelines.configured import PipelineRules
+from pipelines.lung_nodule.size_errors import ErrorRules
 from pipelines.rules import Rules
 
 
@@ -81,6 +82,42 @@ class CandidateRules(Rules):
         if self.diameter_mm[0] >= self.diameter_mm[1]:
             raise ValueError("diameter_mm: give the least first")
         return self
+
+
+class MarkRules(Rules):
+    """What counts as a mark of the network."""
+
+    threshold: float = Field(0.3, gt=0, lt=1, description="The centre's least score. It ranks; it is no probability.")
+    mirrors: tuple[tuple[Literal["slices", "rows", "columns"], ...], ...] = Field(
+        (), description="Further readings of the image, each mirrored along these axes; all are averaged."
+    )
+
+
+class SegmentRules(Rules):
+    """How a nodule is segmented (`pipelines.lung_nodule.segment`)."""
+
+    coarser: float = Field(2.0, gt=1, description="Voxels of the second reading are so many times as long.")
+    reach_mm: float = Field(3.0, ge=0, description="The nodule lies no farther from the point, mm.")
+    border_mm: float = Field(
+        2.0, ge=0, description="A nodule that comes so near to the field of view's border is read again, mm."
+    )
+    mirrored: int = Field(4, ge=1, le=8, description="So many readings, each mirrored otherwise, are averaged.")
+
+
+class DensityRules(Rules):
+    """What counts as solid (`pipelines.lung_nodule.density`)."""
+
+    solid_hu: float = Field(-300.0, description="What is denser is solid, HU, after smoothing.")
+    smoothing_mm: float = Field(0.6, ge=0, description="Sigma by which noise is smoothed before, mm.")
+    border_mm: float = Field(
+        1.0, ge=0, description="So deep is the border that is mixed with lung by the scanner, mm."
+    )
+    non_solid_share: float = Field(0.05, ge=0, le=1, description="With less of its inner part solid it is non-solid.")
+    solid_share: float = Field(0.6, ge=0, le=1, description="With more of its inner part solid it is solid.")
+
+
+class SizeRules(ErrorRules, DensityRules):
+    """How a nodule is measured (`pipelines.lung_nodule.sizes`)."""
 
 
 class TestedRange(Rules):

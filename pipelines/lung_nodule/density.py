@@ -6,26 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from scipy import ndimage
 
+from pipelines.lung_nodule.configuration import DensityRules
 from pipelines.lung_nodule.guidelines.facts import Density
 from pipelines.lung_nodule.segment import INSIDE
-from pipelines.rules import Rules
 
 _TOUCHING = np.ones((3, 3, 3), dtype=bool)
-
-
-class DensityRules(Rules):
-    """What counts as solid (`pipelines.lung_nodule.density`)."""
-
-    solid_hu: float = Field(-300.0, description="What is denser is solid, HU, after smoothing.")
-    smoothing_mm: float = Field(0.6, ge=0, description="Sigma by which noise is smoothed before, mm.")
-    border_mm: float = Field(
-        1.0, ge=0, description="So deep is the border that is mixed with lung by the scanner, mm."
-    )
-    non_solid_share: float = Field(0.05, ge=0, le=1, description="With less of its inner part solid it is non-solid.")
-    solid_share: float = Field(0.6, ge=0, le=1, description="With more of its inner part solid it is solid.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from imaging.errors import ModelFailure
 from imaging.geometry import Geometry, Vector
@@ -17,24 +16,15 @@ from imaging.pipeline import OpenModel
 from models.intensity import map_intensity
 from models.spec import ModelSpec, VolumeInput
 from models.transforms import NetworkGrid
+from pipelines.lung_nodule.configuration import MarkRules
 from pipelines.lung_nodule.detect import find_marks
 from pipelines.lung_nodule.grid import nearest
 from pipelines.lung_nodule.lungs import MARGIN_MM, Lungs, distance_inside, round_lungs
-from pipelines.rules import Rules
 
 LABELS = ("nodule", "centre")
 """What the network's channels say of a voxel: how likely it is of a nodule, and how likely a nodule's centre."""
 _LEAST_HU, _MOST_HU = -1024, 3071
 _OUTSIDE_MM = 3.0  # the lungs' edge is known to about a voxel and a half of its own grid
-
-
-class MarkRules(Rules):
-    """What counts as a mark of the network."""
-
-    threshold: float = Field(0.3, gt=0, lt=1, description="The centre's least score. It ranks; it is no probability.")
-    mirrors: tuple[tuple[Literal["slices", "rows", "columns"], ...], ...] = Field(
-        (), description="Further readings of the image, each mirrored along these axes; all are averaged."
-    )
 
 
 @dataclass(frozen=True)

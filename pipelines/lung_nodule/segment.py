@@ -12,7 +12,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from scipy import ndimage
 
 from imaging.errors import ModelFailure
@@ -22,24 +21,13 @@ from imaging.pipeline import OpenModel
 from models.intensity import map_intensity
 from models.spec import ModelSpec, VolumeInput
 from models.transforms import turn_to
+from pipelines.lung_nodule.configuration import SegmentRules
 from pipelines.lung_nodule.grid import sample
-from pipelines.rules import Rules
 
 INSIDE = 0.5
 """A place is of the nodule from this probability on: half of the readers or more."""
 _TOUCHING = np.ones((3, 3, 3), dtype=bool)
 _LEAST_HU, _MOST_HU = -1024, 3071
-
-
-class SegmentRules(Rules):
-    """How a nodule is segmented (`pipelines.lung_nodule.segment`)."""
-
-    coarser: float = Field(2.0, gt=1, description="Voxels of the second reading are so many times as long.")
-    reach_mm: float = Field(3.0, ge=0, description="The nodule lies no farther from the point, mm.")
-    border_mm: float = Field(
-        2.0, ge=0, description="A nodule that comes so near to the field of view's border is read again, mm."
-    )
-    mirrored: int = Field(4, ge=1, le=8, description="So many readings, each mirrored otherwise, are averaged.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,22 +11,19 @@ from numpy.typing import NDArray
 from imaging.geometry import Geometry, Vector
 from imaging.images import Volume
 from models.transforms import turn_to
+from pipelines.lung_nodule.configuration import SizeRules
 from pipelines.lung_nodule.contour import Extent, crossings, extent, longest
-from pipelines.lung_nodule.density import Composition, DensityRules, composition
+from pipelines.lung_nodule.density import Composition, composition
 from pipelines.lung_nodule.grid import sample
 from pipelines.lung_nodule.guidelines.facts import Density
 from pipelines.lung_nodule.segment import INSIDE, Segmented, cut_out
-from pipelines.lung_nodule.size_errors import ErrorRules, Seen, Size
+from pipelines.lung_nodule.size_errors import Seen, Size
 
 Plane = Literal["axial", "coronal", "sagittal"]
 _PLANES: tuple[Plane, Plane, Plane] = ("axial", "coronal", "sagittal")
 """By the axis of a grid from feet to head, front to back, right to left that stands on them."""
 ORIENTATION = "SPL"
 _FINER = 3  # so many steps across a voxel count its filled part
-
-
-class SizeRules(ErrorRules, DensityRules):
-    """How a nodule is measured (`pipelines.lung_nodule.sizes`)."""
 
 
 @dataclass(frozen=True)

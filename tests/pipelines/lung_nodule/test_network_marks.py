@@ -12,9 +12,9 @@ from imaging.errors import ModelFailure
 from imaging.pipeline import FakeEngine, OpenModel
 from models.spec import ModelSpec
 from models.store import SHIPPED
-from pipelines.lung_nodule.configuration import LungRules
+from pipelines.lung_nodule.configuration import LungRules, MarkRules
 from pipelines.lung_nodule.lungs import find_lungs
-from pipelines.lung_nodule.network_marks import LungImage, MarkRules, find_nodule_marks, marks_on_grid, volume_input
+from pipelines.lung_nodule.network_marks import LungImage, find_nodule_marks, marks_on_grid, volume_input
 
 
 @pytest.fixture(scope="module")
