@@ -13,9 +13,9 @@ from imaging.geometry import Vector
 from imaging.pipeline import OpenModel
 from models.spec import ModelSpec
 from pipelines.lung_nodule.candidates import find_candidates
-from pipelines.lung_nodule.configuration import CandidateRules, LungRules
+from pipelines.lung_nodule.configuration import CandidateRules, LungRules, MarkRules
 from pipelines.lung_nodule.lungs import find_lungs
-from pipelines.lung_nodule.network_marks import MarkRules, find_nodule_marks, marks_on_grid, volume_input
+from pipelines.lung_nodule.network_marks import find_nodule_marks, marks_on_grid, volume_input
 from training.cohort.members import Member
 from training.evaluation.detection_cases import ComposedCase, ComposedScan, PlainCase, PlainScan, detection_cases
 from training.evaluation.detection_pictures import draw_marks
