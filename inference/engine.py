@@ -18,7 +18,7 @@ from imaging.reading import ModelIdentity
 from inference.blending import Tiling, finish_for
 from inference.session import EngineOptions, Session
 from inference.sliding import slide
-from models.spec import ModelSpec, TabularInput
+from models.spec import ModelSpec, SliceInput, TabularInput
 from models.store import ModelStore, ReleasedModel
 
 
@@ -57,7 +57,7 @@ class OnnxModel:
         """As `imaging.pipeline.OpenModel.slide`, with the spec's patch and overlap."""
         rules = self.spec.input
         with _naming(self.released):
-            if isinstance(rules, TabularInput) or self.spec.task not in ("segmentation", "detection"):
+            if isinstance(rules, TabularInput | SliceInput) or self.spec.task not in ("segmentation", "detection"):
                 raise ModelFailure("it is no segmentation and no detection: it has nothing to blend")
             if image.shape[0] != len(rules.intensity):
                 raise ModelFailure(f"it takes {len(rules.intensity)} channels, not {image.shape[0]}")
