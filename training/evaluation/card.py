@@ -61,6 +61,7 @@ def figures_block(report: Report) -> str:
         BEGIN,
         f"{version}{digest}, {words_of(report)}{cohort}: {len(report.cases)} cases, {subjects} subjects.",
         f"Means over cases, in brackets the {100 * report.confidence:g} % interval by bootstrap over subjects.",
+        *_exact(report),
         "",
         "| Metric | Model | Baseline |",
         "|---|---|---|",
@@ -110,6 +111,12 @@ def command_of(report: Report) -> str:
 def _row(metric: Metric, report: Report) -> str:
     base = report.baseline.figures.get(metric.name) if report.baseline else None
     return f"| {metric.title} | {in_words(report.figures[metric.name], metric)} | {in_words(base, metric)} |"
+
+
+def _exact(report: Report) -> list[str]:
+    """Which figures have another interval."""
+    exact = [metric.title for metric in report.metrics if metric.interval != "bootstrap"]
+    return [f"Exact intervals (shares by subject, counts as Poisson's): {'; '.join(exact)}."] if exact else []
 
 
 def _section(card: str, name: str) -> str | None:

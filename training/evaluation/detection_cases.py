@@ -39,8 +39,8 @@ AT_A_TIME = 32
 """Nodules put into one scan, and as many shams."""
 CONTROLS = 100
 """Places of the same lung with which a sham's place is compared."""
-_APART_MM = 16.0  # between the outlines of two
-_TRIES = 60
+_APART_MM = (16.0, 16.0, 10.0, 6.0)  # between the outlines of two: at first far apart, nearer where none is met
+_TRIES = 60  # at each
 _SHELL_MM = 2.0
 _AT_VESSEL = 0.1  # share of the shell that is dense
 _SHAM_CUBE = 41
@@ -260,16 +260,17 @@ def detection_cases(members: Collection[Member], data: Path, rules: VolumeInput)
 
 
 def compose(ground: Ground, nodules: Sequence[KnownNodule], chance: np.random.Generator) -> tuple[Scene, Made]:
-    """Put nodules, and a sham in the outline of each, into a lung, the large ones first.
+    """Put nodules into a lung, the large ones first, then a sham in the outline of each.
 
     One for which no place is met is left out.
     """
     z, y, x = (slice(0, n) for n in ground.hu.shape)
     scene, made = Scene.of(ground, (z, y, x)), Made(ground)
-    for known in sorted(nodules, key=lambda n: -n.piece.radius):
-        size = size_of(known)
-        for sham in (False, True):
-            made.put(scene, known, size, _healthy(ground, chance) if sham else None, chance=chance)
+    ordered = [(known, size_of(known)) for known in sorted(nodules, key=lambda n: -n.piece.radius)]
+    for known, size in ordered:
+        made.put(scene, known, size, None, chance=chance)
+    for known, size in ordered:
+        made.put(scene, known, size, _healthy(ground, chance), chance=chance)
     return scene, made
 
 
@@ -313,7 +314,7 @@ class Made:
 
     def _free(self, piece: Piece, chance: np.random.Generator) -> Iterator[Place]:
         """Places for a piece away from what is there."""
-        for _ in range(_TRIES):
+        for number in range(_TRIES * len(_APART_MM)):
             place = find_place(self._ground, piece, 1.0, chance)
             if place is None:
                 continue
@@ -321,7 +322,7 @@ class Made:
                 np.linalg.norm(np.subtract(place.index, index)) * self._ground.spacing - radius
                 for index, radius in self._places
             )
-            if all(distance >= _APART_MM + piece.radius for distance in away):
+            if all(distance >= _APART_MM[number // _TRIES] + piece.radius for distance in away):
                 yield place
 
 

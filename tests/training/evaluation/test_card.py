@@ -92,6 +92,13 @@ def test_the_figures_block(report: Report) -> None:
         assert line in lines
 
 
+def test_exact_intervals_are_named(report: Report) -> None:
+    few = DICE.model_copy(update={"interval": "share"})
+    assert "Exact intervals" not in figures_block(report)
+    lines = figures_block(report.model_copy(update={"metrics": (few, HD95)})).splitlines()
+    assert "Exact intervals (shares by subject, counts as Poisson's): Dice, front." in lines
+
+
 def test_only_the_block_is_written(report: Report) -> None:
     written = with_figures(card(), report)
     before, after = written.split(BEGIN)[0], written.split(END)[1]
