@@ -20,6 +20,7 @@ ENLARGED = 4
 """Pixels per millimetre."""
 _SHARES = (0.25, 0.5, 0.75)
 _GAP, _MOST = 6, 900
+_ENLARGED_SLICE = 6
 _VIEWS = ("axial", "coronal", "sagittal")
 Bytes = NDArray[np.uint8]
 
@@ -46,7 +47,22 @@ def draw_case(volume: LabelledVolume, predicted: NDArray[np.uint8], path: Path, 
         [_tile(grey, truth, answer, spacing, axis=axis, at=at) for at in _places(truth, answer, axis)]
         for axis in range(3)
     ]
-    sheet = _sheet(rows, title)
+    _save(_sheet(rows, title), path)
+
+
+def draw_slice(array: NDArray[np.generic], path: Path, title: str) -> None:
+    """Write a PNG of one slice [row, column], enlarged; errors and title as `draw_case`."""
+    font = load_font(Language.EN, 12)
+    require_glyphs(font, title)
+    image = Image.fromarray(_grey(array))
+    image = image.resize((_ENLARGED_SLICE * image.width, _ENLARGED_SLICE * image.height), Image.Resampling.BICUBIC)
+    sheet = Image.new("L", (max(image.width, int(font.getlength(title))) + 2 * _GAP, image.height + 24 + _GAP))
+    ImageDraw.Draw(sheet).text((_GAP, 4), title, font=font, fill=255)
+    sheet.paste(image, (_GAP, 24))
+    _save(sheet, path)
+
+
+def _save(sheet: Image.Image, path: Path) -> None:
     try:
         sheet.save(path, optimize=True)
     except OSError as error:

@@ -7,19 +7,32 @@ from training.runs.configuration import TrainingConfiguration, configuration_of
 from training.runs.folder import RunFolder
 from training.tasks.detection import DetectionTask
 from training.tasks.nodule_segmentation import NoduleSegmentationTask
+from training.tasks.patches import PatchTask
+from training.tasks.rating import RatingTask
 from training.tasks.segmentation import SegmentationTask
-from training.tasks.settings import DetectionSettings, NoduleSegmentationSettings
+from training.tasks.settings import (
+    DetectionSettings,
+    NoduleSegmentationSettings,
+    PatchSettings,
+    RatingSettings,
+    SegmentationSettings,
+)
 from training.tasks.task import Task
 
 
 def build_task(spec: ModelSpec, configuration: TrainingConfiguration) -> Task:
     """The task that ``configuration`` names, for this model; ConfigurationError when the two don't fit."""
-    settings = configuration.task
-    if isinstance(settings, DetectionSettings):
-        return DetectionTask(spec, settings)
-    if isinstance(settings, NoduleSegmentationSettings):
-        return NoduleSegmentationTask(spec, settings)
-    return SegmentationTask(spec, settings)
+    match configuration.task:
+        case DetectionSettings() as settings:
+            return DetectionTask(spec, settings)
+        case NoduleSegmentationSettings() as settings:
+            return NoduleSegmentationTask(spec, settings)
+        case PatchSettings() as settings:
+            return PatchTask(spec, settings)
+        case RatingSettings() as settings:
+            return RatingTask(spec, settings)
+        case SegmentationSettings() as settings:
+            return SegmentationTask(spec, settings)
 
 
 def task_of(run: RunFolder) -> Task:

@@ -112,6 +112,29 @@ class NoduleSegmentationSettings(_Part):
     loss: NoduleSegmentationLoss = NoduleSegmentationLoss()
 
 
+class PatchSettings(_Part):
+    """How the classification of patches is trained. Every patch is turned by any angle, and half are mirrored."""
+
+    kind: Literal["patch-classification"]
+    scaling: float = Field(0.15, ge=0, lt=1, description="Size times 1 / (1 + this) to 1 + this.")
+    shift_pixels: float = Field(2.0, ge=0, description="Up to so far, either way, along rows and columns.")
+    contrast: float = Field(0.1, ge=0, lt=1, description="Times 1 - this to 1 + this.")
+    brightness: float = Field(0.05, ge=0, description="Up to so much is added or taken, in mapped intensity.")
+    noise: float = Field(0.02, ge=0, description="Greatest standard deviation of noise, in mapped intensity.")
+    nodule_weight: float = Field(3.0, gt=0, description="Of a nodule in the loss, where anything else weighs 1.")
+
+
+class RatingSettings(_Part):
+    """How readers' rating of nodules is learnt."""
+
+    kind: Literal["readers-rating"]
+    other_outline_share: Share = Field(
+        0.5,
+        description="Share of samples whose traits are of any outline: the majority's, a reader's, or all together.",
+    )
+
+
 TaskSettings = Annotated[
-    SegmentationSettings | DetectionSettings | NoduleSegmentationSettings, Field(discriminator="kind")
+    SegmentationSettings | DetectionSettings | NoduleSegmentationSettings | PatchSettings | RatingSettings,
+    Field(discriminator="kind"),
 ]

@@ -1,0 +1,1 @@
+"""Lung nodules on chest CT: agreement with readers' rating of how suspicious one is."""
