@@ -204,8 +204,7 @@ class PlainCase:
     def load(self) -> PlainScan:
         """CohortError when a file was altered."""
         truth = self.shelf.truth(self.member)
-        targets = tuple(_natural(truth, n, nodule) for n, nodule in enumerate(truth.nodules, start=1))
-        return PlainScan(self.case, truth, targets)
+        return PlainScan(self.case, truth, natural_targets(truth))
 
 
 @dataclass(frozen=True)
@@ -324,6 +323,11 @@ class Made:
             )
             if all(distance >= _APART_MM[number // _TRIES] + piece.radius for distance in away):
                 yield place
+
+
+def natural_targets(truth: ScanTruth) -> tuple[Target, ...]:
+    """What is known of a scan as it is."""
+    return tuple(_natural(truth, number, nodule) for number, nodule in enumerate(truth.nodules, start=1))
 
 
 def _natural(truth: ScanTruth, number: int, nodule: NoduleTruth) -> Target:
