@@ -142,13 +142,17 @@ def pool(found: Sequence[ScanFound]) -> tuple[CaseScores, ...]:
     for scan in found:
         least = max(chosen[scan.fold], _LEAST)
         if scan.marks is not None or scan.failure:
-            told = None if scan.false is None else float(sum(score >= least for score in scan.false))
+            told: dict[str, float | None] = {}
+            if scan.false is not None:
+                told["false_marks_chosen"] = float(sum(score >= least for score in scan.false))
+            elif scan.marks is None:  # not read: the score is missing; where nobody searched there is none
+                told["false_marks_chosen"] = None
             failure = scan.failure or "; ".join(
                 f"{t.kind} of {t.diameter:.0f} mm not marked ({t.score:.2f})"
                 for t in scan.targets
                 if t.kind in ("nodule", "tumour") and t.score < least
             )
-            cases.append(_case(scan.case, scan.subject, {"false_marks_chosen": told}, failure=failure))
+            cases.append(_case(scan.case, scan.subject, told, failure=failure))
         for target in scan.targets:
             hits = {f"at_{rate}": float(target.score > score) for rate, score in at.items()}
             hits["chosen"] = float(target.score >= least)
@@ -232,4 +236,11 @@ def _case(
     failure: str = "",
 ) -> CaseScores:
     nothing: dict[str, float | None] = {metric.name: None for metric in METRICS}
-    return CaseScores(case=name, subject=subject, scores=nothing | dict(scores), groups=groups or {}, failure=failure)
+    return CaseScores(
+        case=name,
+        subject=subject,
+        scores=nothing | dict(scores),
+        groups=groups or {},
+        failure=failure,
+        undefined=tuple(name for name in nothing if name not in scores),
+    )

@@ -69,6 +69,9 @@ def test_every_target_is_a_case_and_stands_where_it_belongs() -> None:
     assert [cases[n].scores["nodules_chosen"] for n in ("a 1", "b 1", "b 2")] == [0, 1, 1]
     assert cases["a"].scores["false_marks_chosen"] == 2 and cases["b"].scores["false_marks_chosen"] == 0
     assert cases["q"].scores["false_marks_chosen"] is None and cases["q 1"].scores["tumours_at_1"] == 1
+    assert "false_marks_chosen" in cases["q"].undefined and "inserted_at_1" not in cases["n1"].undefined
+    unread = pool([replace(found[0], marks=None, false=None, failure="not read"), *found[1:]])[0]
+    assert unread.scores["false_marks_chosen"] is None and "false_marks_chosen" not in unread.undefined
     assert [cases[n].scores["inserted_at_1"] for n in ("n1", "n2", "n3")] == [1, 0, 1]
     assert [cases[n].scores["inserted_solid_at_1"] for n in ("n1", "n2", "n3")] == [1, None, None]
     assert cases["a"].failure == "told" and not cases["b"].failure and not cases["q"].failure
