@@ -23,6 +23,7 @@ from imaging.errors import EngineError, ImageError, ModelFailure, ResultError, S
 from imaging.pipeline import Engine, Prior, Refusal, Selection
 from imaging.reading import PipelineResult, Reading, ReadingStatus
 from imaging.reasons import Reason, ReasonKind
+from imaging.stages import measured
 from models.store import ModelStore
 from pipelines.released import AnyPipeline
 from service.workflows.models import NO_MODELS, as_asked, marks
@@ -132,7 +133,7 @@ class Reader:
                     prior = self._prior(request.prior, watch)
             except ImageError as error:
                 notes = (f"The earlier examination of {request.prior.made} could not be read: {error}",)
-        with watch.stage("read"):
+        with watch.stage("read"), measured(watch.stage):
             result = reader.read(images, request.answer, self.engine, prior)
         given = prior.study.study_instance_uid if prior else None
         told = replace(result.reading, prior_study_instance_uid=given, notes=(*notes, *result.reading.notes))
