@@ -41,15 +41,20 @@ class Block(nn.Module):
 
 
 class SharpUNet(nn.Module):
-    """[batch, channel, slice, row, column] float32 to scores (before the sigmoid) of the same space.
+    """[batch, channel, slice, row, column] float32 to scores (before the sigmoid) of the same space, of one size.
 
-    Eight voxels are eight channels inside (space to depth), so most convolutions run on an eighth of the voxels. One
-    on the input's own grid sees image and answer together and sets the border.
+    The nodule that is meant lies in the middle: the network is told how far from it each voxel is. Eight voxels are
+    eight channels inside (space to depth), so most convolutions run on an eighth of the voxels. One on the input's
+    own grid sees image and answer together and sets the border.
     """
 
-    def __init__(self, inward: int, outward: int, widths: tuple[int, ...] = WIDTHS, fine: int = FINE) -> None:
+    away: Tensor
+
+    def __init__(self, inward: int, outward: int, patch: tuple[int, int, int]) -> None:
         super().__init__()
-        self.stem = nn.Conv3d(inward, widths[0], 2, stride=2)
+        widths, fine = WIDTHS, FINE
+        self.register_buffer("away", _from_middle(patch), persistent=False)
+        self.stem = nn.Conv3d(inward + 1, widths[0], 2, stride=2)
         self.down = nn.ModuleList(Block(w, w) for w in widths)
         self.shrink = nn.ModuleList(nn.Conv3d(a, b, 2, stride=2) for a, b in itertools.pairwise(widths))
         self.grow = nn.ModuleList(nn.ConvTranspose3d(b, a, 2, stride=2) for a, b in itertools.pairwise(widths))
@@ -61,7 +66,8 @@ class SharpUNet(nn.Module):
         self.head = nn.Conv3d(fine, outward, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        now = self.stem(image)
+        away = self.away.to(image.dtype).expand(image.shape[0], -1, -1, -1, -1)
+        now = self.stem(torch.cat([image, away], dim=1))
         levels = []
         for level, block in enumerate(self.down):
             now = block(now)
@@ -75,6 +81,12 @@ class SharpUNet(nn.Module):
         return scores
 
 
+def _from_middle(patch: tuple[int, int, int]) -> Tensor:
+    """[1, 1, *patch]: distance from the middle, in half patches."""
+    z, y, x = (torch.linspace(-1, 1, n) for n in patch)
+    return torch.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)[None, None]
+
+
 def build(spec: ModelSpec, seed: int = 0) -> SharpUNet:
     """The network for a description, untrained: the same weights for the same seed, whatever was drawn before."""
     step = 2 ** len(WIDTHS)
@@ -82,7 +94,7 @@ def build(spec: ModelSpec, seed: int = 0) -> SharpUNet:
         raise ValueError(f"this network takes volumes in patches whose axes divide by {step}")
     with torch.random.fork_rng(devices=[]):  # the caller's own chance stays as it was
         torch.manual_seed(seed)
-        network = SharpUNet(len(spec.input.intensity), spec.output.channels)
+        network = SharpUNet(len(spec.input.intensity), spec.output.channels, spec.input.patch)
         for module in network.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

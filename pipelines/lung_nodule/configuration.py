@@ -96,11 +96,10 @@ class MarkRules(Rules):
 class SegmentRules(Rules):
     """How a nodule is segmented (`pipelines.lung_nodule.segment`)."""
 
-    coarser: float = Field(2.0, gt=1, description="Voxels of the second reading are so many times as long.")
+    coarser: float = Field(2.0, gt=1, description="Large nodules are read on voxels so many times as long.")
+    large_mm: float = Field(20.0, gt=0, description="A nodule is large that is so long along an axis of the scan, mm,")
+    border_mm: float = Field(1.5, ge=0, description="or comes so near to the finer field of view's border, mm.")
     reach_mm: float = Field(3.0, ge=0, description="The nodule lies no farther from the point, mm.")
-    border_mm: float = Field(
-        2.0, ge=0, description="A nodule that comes so near to the field of view's border is read again, mm."
-    )
     mirrored: int = Field(4, ge=1, le=8, description="So many readings, each mirrored otherwise, are averaged.")
 
 

@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from pipelines.lung_nodule.configuration import DensityRules
 from pipelines.lung_nodule.guidelines.facts import Density
-from pipelines.lung_nodule.segment import INSIDE
 
 _TOUCHING = np.ones((3, 3, 3), dtype=bool)
 
@@ -24,7 +23,9 @@ class Composition:
     density
         Its class.
     solid
-        [slice, row, column] float32, at least one half in the solid part, its border to a part of a voxel.
+        [slice, row, column] float32, ``level`` or more in the solid part, its border to a part of a voxel.
+    level
+        The nodule's own.
     solid_mm3
         Volume of the solid part.
     mean_hu, mean_error
@@ -37,6 +38,7 @@ class Composition:
 
     density: Density
     solid: NDArray[np.float32]
+    level: float
     solid_mm3: float
     mean_hu: float
     mean_error: float
@@ -45,25 +47,26 @@ class Composition:
 
 
 def composition(
-    hu: NDArray[np.float32], probability: NDArray[np.float32], spacing: float, rules: DensityRules
+    hu: NDArray[np.float32], probability: NDArray[np.float32], level: float, spacing: float, rules: DensityRules
 ) -> Composition:
     """Judge a nodule on its fine grid.
 
     Parameters
     ----------
     hu, probability
-        [slice, row, column] on a grid of ``spacing`` mm; the probability is one half or more somewhere.
+        [slice, row, column] on a grid of ``spacing`` mm.
+    level
+        From this probability on a voxel is of the nodule.
     """
-    inside = probability >= INSIDE
+    inside = probability >= level
     if not inside.any():
         inside = probability >= probability.max()
     inner = _inner(inside, spacing, rules.border_mm)
     smooth = ndimage.gaussian_filter(hu, rules.smoothing_mm / spacing, mode="nearest")
-    # a field that crosses one half where the density or the nodule ends
+    # a field that crosses the level where the density or the nodule ends
     steep = np.float32(2 * abs(rules.solid_hu))
-    solid = _largest_piece(
-        np.minimum((smooth - np.float32(rules.solid_hu)) / steep + np.float32(INSIDE), probability)
-    )
+    dense = (smooth - np.float32(rules.solid_hu)) / steep + np.float32(level)
+    solid = _largest_piece(np.minimum(dense, probability), level)
     share = float(np.count_nonzero(smooth[inner] >= rules.solid_hu)) / np.count_nonzero(inner)
     density = Density.PART_SOLID
     if share < rules.non_solid_share:
@@ -77,7 +80,8 @@ def composition(
     return Composition(
         density=density,
         solid=solid,
-        solid_mm3=float(np.count_nonzero(solid >= INSIDE)) * spacing**3,
+        level=level,
+        solid_mm3=float(np.count_nonzero(solid >= level)) * spacing**3,
         mean_hu=mean,
         mean_error=abs(mean - float(hu[inside].mean())),
         noise=_noise(hu, lung | inner),
@@ -93,8 +97,8 @@ def _inner(inside: NDArray[np.bool_], spacing: float, border_mm: float) -> NDArr
     return np.asarray(deep if np.count_nonzero(deep) >= np.count_nonzero(inside) / 3 else depth >= least)
 
 
-def _largest_piece(field: NDArray[np.float32]) -> NDArray[np.float32]:
-    pieces, count = ndimage.label(field >= INSIDE, _TOUCHING)
+def _largest_piece(field: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    pieces, count = ndimage.label(field >= level, _TOUCHING)
     if count < 2:
         return field
     largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))

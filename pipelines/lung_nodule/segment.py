@@ -24,8 +24,8 @@ from models.transforms import turn_to
 from pipelines.lung_nodule.configuration import SegmentRules
 from pipelines.lung_nodule.grid import sample
 
-INSIDE = 0.5
-"""A place is of the nodule from this probability on: half of the readers or more."""
+LABEL = "nodule"
+"""What the network's one channel is."""
 _TOUCHING = np.ones((3, 3, 3), dtype=bool)
 _LEAST_HU, _MOST_HU = -1024, 3071
 
@@ -41,6 +41,8 @@ class Segmented:
     probability
         [slice, row, column] float32, 0..1 on ``geometry``: how likely a voxel is of this nodule; 0 where another
         structure lies.
+    level
+        From this probability on a place is of the nodule.
     geometry
         The network's grid round the point: its axes are the scan's, slices from feet to head.
     cut
@@ -49,6 +51,7 @@ class Segmented:
 
     mask: Mask
     probability: NDArray[np.float32]
+    level: float
     geometry: Geometry
     cut: bool
 
@@ -72,24 +75,35 @@ def segment_nodule(
     EngineError
         The run fails for want of something else.
     """
-    inputs = volume_input(spec)
+    inputs, level = volume_input(spec), spec.thresholds[LABEL].value
 
-    def read(scale: float) -> Segmented | None:
+    def read(scale: float, mirrored: int) -> Segmented | None:
         place = field_of_view(volume.geometry, point, inputs, scale)
-        seen = probabilities(cut_out(volume, place, inputs.orientation), model, inputs, rules)
-        own = the_one(seen, place.spacing[0], rules.reach_mm)
+        seen = probabilities(cut_out(volume, place, inputs.orientation), model, inputs, mirrored)
+        own = the_one(seen, level, place.spacing[0], rules.reach_mm)
         if own is None:
             return None
-        cut = near_border(own >= INSIDE, rules.border_mm / place.spacing[0])
-        return Segmented(on_voxels(own, place, volume.geometry, inputs.orientation), own, place, cut)
+        cut = near_border(own >= level, rules.border_mm / place.spacing[0])
+        return Segmented(on_voxels(own, level, place, volume.geometry), own, level, place, cut)
 
-    fine = read(1.0)
-    return (read(rules.coarser) or fine) if fine is not None and fine.cut else fine
+    glance = read(rules.coarser, 1)
+    large = glance is not None and longest_edge(glance) >= rules.large_mm
+    fine = None if large else read(1.0, rules.mirrored)
+    if fine is not None and not fine.cut:
+        return fine
+    return (read(rules.coarser, rules.mirrored) if glance is not None else None) or fine
+
+
+def longest_edge(nodule: Segmented) -> float:
+    """Of the box round the nodule on the network's grid, mm."""
+    where = np.argwhere(nodule.probability >= nodule.level)
+    return float((np.ptp(where, axis=0) + 1).max()) * nodule.geometry.spacing[0]
 
 
 def volume_input(spec: ModelSpec) -> VolumeInput:
     """What the segmenter takes; ModelFailure when it is none, or its voxels aren't cubes."""
-    if not isinstance(spec.input, VolumeInput) or spec.output.activation != "sigmoid" or spec.output.channels != 1:
+    names = [label.name for label in spec.output.labels]
+    if not isinstance(spec.input, VolumeInput) or spec.output.activation != "sigmoid" or names != [LABEL]:
         raise ModelFailure(f"{spec.name} is no segmentation of one nodule")
     if len(set(spec.input.spacing_mm)) > 1:
         raise ModelFailure(f"{spec.name}: a segmentation of nodules reads cubes, not {spec.input.spacing_mm} mm")
@@ -106,24 +120,25 @@ def field_of_view(geometry: Geometry, point: Vector, rules: VolumeInput, scale: 
 
 
 def probabilities(
-    hu: NDArray[np.float32], model: OpenModel, inputs: VolumeInput, rules: SegmentRules
+    hu: NDArray[np.float32], model: OpenModel, inputs: VolumeInput, mirrored: int
 ) -> NDArray[np.float32]:
     """[slice, row, column] float32: the mean over mirrored readings of a field of view (HU, of that shape)."""
     image = np.stack([map_intensity(np.clip(hu, _LEAST_HU, _MOST_HU), mapping) for mapping in inputs.intensity])
     total = np.zeros(hu.shape, np.float32)
-    for flips in _mirrors(rules.mirrored):
-        mirrored = np.ascontiguousarray(np.flip(image, flips))
-        answer = model.slide(mirrored).values[0].astype(np.float32)
+    for flips in _mirrors(mirrored):
+        answer = model.slide(np.ascontiguousarray(np.flip(image, flips))).values[0].astype(np.float32)
         total += np.flip(answer, tuple(axis - 1 for axis in flips))
-    return total / np.float32(rules.mirrored)
+    return total / np.float32(mirrored)
 
 
-def the_one(probability: NDArray[np.float32], spacing: float, reach_mm: float) -> NDArray[np.float32] | None:
+def the_one(
+    probability: NDArray[np.float32], level: float, spacing: float, reach_mm: float
+) -> NDArray[np.float32] | None:
     """The probability of the structure nearest to the middle, 0 at others; None where none lies within reach.
 
     Of several within reach the one with the most of it near the middle.
     """
-    pieces, count = ndimage.label(probability >= INSIDE, _TOUCHING)
+    pieces, count = ndimage.label(probability >= level, _TOUCHING)
     if not count:
         return None
     axes = [np.square((np.arange(n) - (n - 1) / 2) * spacing) for n in probability.shape]
@@ -141,21 +156,21 @@ def the_one(probability: NDArray[np.float32], spacing: float, reach_mm: float) -
     return np.where(pieces[tuple(at)] == own, probability, np.float32(0))
 
 
-def on_voxels(probability: NDArray[np.float32], place: Geometry, geometry: Geometry, orientation: str) -> Mask:
+def on_voxels(probability: NDArray[np.float32], level: float, place: Geometry, geometry: Geometry) -> Mask:
     """The nodule's mask on a scan's own voxels; at least the one in which it is most likely.
 
     Parameters
     ----------
     place
-        Of ``probability``: the scan's axes turned to ``orientation``.
+        Of ``probability``: along the scan's axes, in any order and sense.
     geometry
         The scan's grid.
     """
     low, high = covered(geometry, place)
     box = geometry.crop(low, _index(np.subtract(high, low)))
-    turn = turn_to(box, orientation)
+    turn = turn_to(box, orientation_of(place))
     values = turn.undo(sample(probability, place, turn.geometry(box)))
-    inside = values >= INSIDE
+    inside = values >= level
     if not inside.any():
         inside = values == values.max()
     found = Mask.from_full(np.ascontiguousarray(inside), box)
@@ -168,6 +183,13 @@ def covered(geometry: Geometry, place: Geometry) -> tuple[Index, Index]:
     low = np.clip(np.ceil(ends.min(axis=0) - 1e-6), 0, np.asarray(geometry.shape) - 1).astype(int)
     high = np.clip(np.floor(ends.max(axis=0) + 1e-6) + 1, low + 1, geometry.shape).astype(int)
     return _index(low), _index(high)
+
+
+def orientation_of(place: Geometry) -> str:
+    """Where its slice, row and column index grow to, as `VolumeInput.orientation` says it."""
+    letters = (("L", "R"), ("P", "A"), ("S", "I"))
+    towards = [(int(np.argmax(np.abs(axis))), axis) for axis in place.direction]
+    return "".join(letters[along][int(axis[along] < 0)] for along, axis in towards)
 
 
 def cut_out(volume: Volume, place: Geometry, orientation: str) -> NDArray[np.float32]:

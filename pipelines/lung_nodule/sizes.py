@@ -16,7 +16,7 @@ from pipelines.lung_nodule.contour import Extent, crossings, extent, longest
 from pipelines.lung_nodule.density import Composition, composition
 from pipelines.lung_nodule.grid import sample
 from pipelines.lung_nodule.guidelines.facts import Density
-from pipelines.lung_nodule.segment import INSIDE, Segmented, cut_out
+from pipelines.lung_nodule.segment import Segmented, cut_out
 from pipelines.lung_nodule.size_errors import Seen, Size
 
 Plane = Literal["axial", "coronal", "sagittal"]
@@ -96,17 +96,18 @@ def measure_nodule(volume: Volume, nodule: Segmented, rules: SizeRules) -> Nodul
     volume
         The scan that it was segmented on.
     """
-    place, inside = nodule.geometry, nodule.probability
+    place, inside, level = nodule.geometry, nodule.probability, nodule.level
     turned = turn_to(volume.geometry, ORIENTATION).geometry(volume.geometry)
-    axial = _largest(inside, place, 0, scan_slices(place, turned)) or _largest(inside, place, 0, _every(place, 0))
+    shown = scan_slices(place, turned)
+    axial = _largest(inside, level, place, 0, shown) or _largest(inside, level, place, 0, _every(place, 0))
     axial = axial or Section((len(inside) - 1) / 2, Extent(np.zeros((2, 2)), np.zeros((2, 2))))
     hu = cut_out(volume, place, ORIENTATION)
-    made = composition(hu, inside, place.spacing[0], rules)
+    made = composition(hu, inside, level, place.spacing[0], rules)
     seen = Seen(axial.axes.mean, turned.spacing, place.spacing[0], made.noise, made.contrast)
-    mm3 = filled_mm3(inside, place)
+    mm3 = filled_mm3(inside, level, place)
     mean = rules.length(axial.axes.mean, seen)
     any_plane, plane = _any_plane(nodule, mean)
-    widest = max(longest(crossings(inside, INSIDE) * place.spacing), axial.axes.long_length)
+    widest = max(longest(crossings(inside, level) * place.spacing), axial.axes.long_length)
     ends = [_line(end, axial.at, place) for end in (axial.axes.long, axial.axes.short)]
     middle = volume.geometry.to_index(np.mean(ends[0], axis=0))
     solid = _solid(made, place, turned)
@@ -136,9 +137,9 @@ def scan_slices(place: Geometry, scan: Geometry) -> NDArray[np.float64]:
     return at[(at >= 0) & (at <= place.shape[0] - 1)]
 
 
-def filled_mm3(probability: NDArray[np.float32], place: Geometry) -> float:
-    """mm³ within the level of one half, counted on a grid `_FINER` times as fine, linear between voxels."""
-    where = np.argwhere(probability >= INSIDE)
+def filled_mm3(probability: NDArray[np.float32], level: float, place: Geometry) -> float:
+    """mm³ within the level, counted on a grid `_FINER` times as fine, linear between voxels."""
+    where = np.argwhere(probability >= level)
     if not len(where):
         return 0.0
     low = np.maximum(where.min(axis=0) - 1, 0)
@@ -152,10 +153,12 @@ def filled_mm3(probability: NDArray[np.float32], place: Geometry) -> float:
     s, n = place.spacing[0] * step, [k * _FINER for k in shape]
     fine = Geometry((n[0], n[1], n[2]), (s, s, s), (float(start[0]), float(start[1]), float(start[2])), box.direction)
     block = probability[tuple(map(slice, low, high))]
-    return float(np.count_nonzero(sample(block, box, fine) >= INSIDE)) * fine.voxel_volume
+    return float(np.count_nonzero(sample(block, box, fine) >= level)) * fine.voxel_volume
 
 
-def _largest(field: NDArray[np.float32], place: Geometry, axis: int, at: NDArray[np.floating]) -> Section | None:
+def _largest(
+    field: NDArray[np.float32], level: float, place: Geometry, axis: int, at: NDArray[np.floating]
+) -> Section | None:
     """The section across ``axis``, of those at the given indices, with the longest long axis."""
     along = np.moveaxis(field, axis, 0)
     mm = np.delete(np.asarray(place.spacing), axis)
@@ -164,9 +167,9 @@ def _largest(field: NDArray[np.float32], place: Geometry, axis: int, at: NDArray
         below = min(int(where), len(along) - 2)
         share = np.float32(where - below)
         plane = along[below] * (1 - share) + along[below + 1] * share
-        if not (plane >= INSIDE).any():
+        if not (plane >= level).any():
             continue
-        axes = extent(crossings(plane, INSIDE) * mm)
+        axes = extent(crossings(plane, level) * mm)
         if axes is not None and (best is None or axes.long_length > best.axes.long_length):
             best = Section(float(where), axes)
     return best
@@ -176,7 +179,7 @@ def _any_plane(nodule: Segmented, axial: Size) -> tuple[float, Plane]:
     """Mean diameter in the plane that shows most; another than the axial one where it shows more by the error."""
     best, plane = axial.value, _PLANES[0]
     for axis in (1, 2):
-        other = _largest(nodule.probability, nodule.geometry, axis, _every(nodule.geometry, axis))
+        other = _largest(nodule.probability, nodule.level, nodule.geometry, axis, _every(nodule.geometry, axis))
         if other is not None and other.axes.mean > max(best, axial.value + axial.error):
             best, plane = other.axes.mean, _PLANES[axis]
     return best, plane
@@ -196,7 +199,7 @@ def _solid(made: Composition, place: Geometry, scan: Geometry) -> float | None:
     """Mean diameter of a part-solid nodule's solid part."""
     if made.density is not Density.PART_SOLID:
         return None
-    section = _largest(made.solid, place, 0, scan_slices(place, scan))
+    section = _largest(made.solid, made.level, place, 0, scan_slices(place, scan))
     return section.axes.mean if section is not None else 0.0
 
 

@@ -56,6 +56,33 @@ def figure(
     return Figure(value=mean, low=low, high=high, cases=len(scores), subjects=subjects)
 
 
+def quantile_figure(
+    cases: Sequence[CaseScores],
+    metric: str,
+    at: float,
+    *,
+    confidence: float,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Figure:
+    """A quantile of a metric over the cases that have it, and its interval: subjects are drawn, as for a mean."""
+    scores = sorted((score, case.subject) for case in cases if (score := case.scores.get(metric)) is not None)
+    if not scores:
+        return Figure(value=None, low=None, high=None, cases=0, subjects=0)
+    values = np.array([score for score, _ in scores])
+    subjects, index = np.unique([subject for _, subject in scores], return_inverse=True)
+    count, value = len(subjects), float(np.quantile(values, at))
+    if count < 2:
+        return Figure(value=value, low=None, high=None, cases=len(values), subjects=count)
+    tail, rng, found = level(confidence, count), np.random.default_rng(seed), []
+    for start in range(0, resamples, _AT_ONCE):
+        drawn = rng.multinomial(count, np.full(count, 1 / count), min(_AT_ONCE, resamples - start))
+        weight = np.cumsum(drawn[:, index], axis=1)  # of the cases up to each, in order of their scores
+        found.append(values[(weight < at * weight[:, -1:]).sum(axis=1)])
+    low, high = np.quantile(np.concatenate(found), [tail, 1 - tail])
+    return Figure(value=value, low=float(low), high=float(high), cases=len(values), subjects=count)
+
+
 def figures(
     cases: Sequence[CaseScores],
     metrics: Sequence[str],

@@ -119,6 +119,10 @@ class Evaluator(Protocol):
 def evaluator_for(spec: ModelSpec) -> Evaluator:
     """The evaluator of a model's task; UsageError where there is none."""
 
+    if spec.task == "segmentation" and [label.name for label in spec.output.labels] == ["nodule"]:
+        from training.evaluation.nodule_segmentation import NoduleSegmentationEvaluator  # noqa: PLC0415  and so on
+
+        return NoduleSegmentationEvaluator(spec)
     if spec.task == "segmentation" and spec.input.kind == "volume":
         from training.evaluation.segmentation import SegmentationEvaluator  # noqa: PLC0415  it implements the above
 

@@ -1,4 +1,4 @@
-"""From the scores of cases to figures: means with bootstrap intervals, and exact intervals where counts are small."""
+"""From the scores of cases to figures: means and quantiles with bootstrap intervals, exact ones for small counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy.stats import beta, chi2
 
-from training.evaluation.bootstrap import RESAMPLES, Interval, figure
+from training.evaluation.bootstrap import RESAMPLES, Interval, figure, quantile_figure
 from training.evaluation.report import CaseScores, Figure, Metric
 
 
@@ -18,6 +18,8 @@ def figures(
 
 
 def _figure(cases: Sequence[CaseScores], metric: Metric, confidence: float, resamples: int) -> Figure:
+    if metric.quantile is not None:
+        return quantile_figure(cases, metric.name, metric.quantile, confidence=confidence, resamples=resamples)
     if metric.interval == "bootstrap":
         return figure(cases, metric.name, confidence=confidence, resamples=resamples)
     scored = [(case, score) for case in cases if (score := case.scores.get(metric.name)) is not None]

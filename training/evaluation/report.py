@@ -27,6 +27,12 @@ class Metric(_Part):
         description="By bootstrap over subjects; or exact: of the share of subjects all of whose cases score 1, or "
         "of the sum of the scores as a Poisson count.",
     )
+    quantile: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="The figure is this quantile of the scores, its interval by bootstrap; null: the mean.",
+    )
     over: str = Field("", description="The score whose sum a count is divided by; empty for the number of cases.")
 
 

@@ -51,7 +51,14 @@ class Match:
         shape
             Of the box.
         """
-        found, first = votes(self.nodule, self.scan), _first(self.nodule, self.scan)
+        return self._laid(self.nodule, shape)
+
+    def each(self, shape: tuple[int, int, int]) -> tuple[NDArray[np.bool_], ...]:
+        """[slice, row, column] bool of the box, one for each reader."""
+        return tuple(self._laid((annotation,), shape) > 0 for annotation in self.nodule)
+
+    def _laid(self, nodule: tuple[Annotation, ...], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+        found, first = votes(nodule, self.scan), _first(nodule, self.scan)
         into = np.zeros(shape, dtype=np.uint8)
         start = [a - b for a, b in zip((first, found.row, found.column), self.origin, strict=True)]
         target = tuple(slice(max(a, 0), max(a + n, 0)) for a, n in zip(start, found.counts.shape, strict=True))

@@ -15,6 +15,7 @@ from imaging.errors import ConfigurationError
 from imaging.geometry import Geometry
 from models.intensity import map_intensity
 from models.spec import ModelSpec, VolumeInput
+from pipelines.lung_nodule.segment import LABEL
 from training.cases import LabelledVolume
 from training.cohort import Cohort, Member
 from training.evaluation.metrics import dice
@@ -32,22 +33,19 @@ if TYPE_CHECKING:
 _GROUND_MM = 1.0  # the lungs' voxels: surroundings need no more
 _LUNG_WINDOW = (-1350, 150)  # HU
 _VALIDATED = 64  # about so many items: all of them would take longer than an epoch
-_MAJORITY = 0.5
 
 
 class NoduleSegmentationTask:
     """Learns a `ModelSpec` that gives one map: the share of readers who hold a voxel for nodule."""
 
     def __init__(self, spec: ModelSpec, settings: NoduleSegmentationSettings) -> None:
-        if (
-            not isinstance(spec.input, VolumeInput)
-            or spec.output.channels != 1
-            or len(set(spec.input.spacing_mm)) > 1
-        ):
+        names = [label.name for label in spec.output.labels]
+        if not isinstance(spec.input, VolumeInput) or names != [LABEL] or len(set(spec.input.spacing_mm)) > 1:
             raise ConfigurationError(
                 f"models/{spec.name}/spec.yaml: one nodule's segmentation takes a volume of cubes and gives one map"
             )
         self._spec, self._rules, self._settings = spec, spec.input, settings
+        self._level = spec.thresholds[LABEL].value
 
     def check(self, cohort: Cohort) -> None:
         """ConfigurationError when the cohort holds no nodules as boxes."""
@@ -89,7 +87,7 @@ class NoduleSegmentationTask:
         for number in range(0, len(items), max(1, len(items) // _VALIDATED)):
             view = self._view(items[number], np.random.default_rng(number))
             found = self._answer(network, view)
-            overlap = dice(view.share >= _MAJORITY, found >= _MAJORITY)
+            overlap = dice(view.share >= self._level, found >= self._level)
             cases.append((number, items[number].piece.name, overlap))
             errors.append((found.sum() - view.share.sum()) / max(float(view.share.sum()), 1.0))
         score = float(np.mean([overlap for *_, overlap in cases]))
@@ -100,10 +98,10 @@ class NoduleSegmentationTask:
         view = self._view(item, np.random.default_rng(0))
         found = self._answer(network, view)
         place = Geometry(view.hu.shape, (view.spacing,) * 3, (0, 0, 0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
-        truth = (view.share >= _MAJORITY).astype(np.uint8)
+        truth = (view.share >= self._level).astype(np.uint8)
         window = np.clip(view.hu, *_LUNG_WINDOW)
         draw_case(
-            LabelledVolume(title, title, window, truth, place), (found >= _MAJORITY).astype(np.uint8), path, title
+            LabelledVolume(title, title, window, truth, place), (found >= self._level).astype(np.uint8), path, title
         )
 
     def _view(self, item: Source, chance: np.random.Generator) -> View:

@@ -40,7 +40,7 @@ def make_view(source: Source, size: Index, spacing: float, rules: ViewSettings, 
     """A view of ``size`` voxels of ``spacing`` mm, or `ViewSettings.coarser` times as long for a large nodule."""
     piece = source.piece
     scale = float(np.exp(chance.uniform(-1, 1) * np.log1p(rules.scaling)))
-    if chance.random() < _coarse_share(piece.extent * scale, min(size) * spacing):
+    if chance.random() < _coarse_share(piece.extent * scale):
         spacing *= rules.coarser
     away = chance.standard_normal(3)
     reach = rules.jitter_mm + rules.jitter_share * piece.diameter * scale / 2
@@ -52,9 +52,9 @@ def make_view(source: Source, size: Index, spacing: float, rules: ViewSettings, 
     return View(seen_by_another(seen.hu, spacing, native, rules, chance), seen.share, spacing)
 
 
-def _coarse_share(extent: float, field: float) -> float:
-    """How often a nodule is shown on the coarser grid: never where it is small in the fine field of view."""
-    return float(np.clip((extent / field - 0.45) / 0.4, 0.0, 0.8))
+def _coarse_share(extent_mm: float) -> float:
+    """How often a nodule is shown on the coarser grid: the more so the larger it is, a small one at times."""
+    return float(np.clip((extent_mm - 10) / 15, 0.15, 0.9))
 
 
 def _turn(piece: Piece, rules: ViewSettings, chance: np.random.Generator) -> NDArray[np.float64]:
