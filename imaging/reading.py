@@ -55,6 +55,8 @@ class Measurement:
     ----------
     error
         Half-width of the measurement's own uncertainty, in the same unit; None when it isn't known.
+    by
+        What gave the number, where it isn't the model that found the thing.
     """
 
     concept: Code
@@ -62,6 +64,7 @@ class Measurement:
     unit: Code
     derivation: Code | None = None
     error: float | None = None
+    by: ModelIdentity | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,29 @@ class Assessment:
     concept: Code
     value: Code
     rule: str = ""
+
+
+@dataclass(frozen=True)
+class EarlierPlace:
+    """Where a finding's place lies in an earlier examination.
+
+    Parameters
+    ----------
+    series_instance_uid
+        Of the earlier examination.
+    key_slice
+        Index into the slice axis of that series' volume.
+    row, column
+        On that slice, index.
+    words
+        What is to be said of it ("8.1 × 6.0 mm", "not there").
+    """
+
+    series_instance_uid: str
+    key_slice: int
+    row: float
+    column: float
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +126,12 @@ class Finding:
     tracking_uid
         Of the finding in an earlier examination, where the pipeline took it from there; else given by the service:
         made once at a finding's first reading key and inherited when the study is read again.
+    notes
+        Sentences about it for people: what no code says.
+    outlined_by
+        What made its mask, where it isn't the model that found it.
+    earlier
+        Its place in the earlier examination that the pipeline was given, whether or not it was there.
     """
 
     number: int
@@ -116,6 +148,9 @@ class Finding:
     confidence: float | None = None
     tracking_uid: str | None = None
     modifier: Code | None = None
+    notes: tuple[str, ...] = ()
+    outlined_by: ModelIdentity | None = None
+    earlier: EarlierPlace | None = None
 
     def measured(self, concept: Code, derivation: Code | None = None) -> float | None:
         """The value of one measurement in its own unit, or None."""

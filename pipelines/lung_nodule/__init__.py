@@ -1,14 +1,14 @@
-"""Lung nodules on chest CT by classical image analysis: a baseline, to be replaced by a trained model."""
+"""Lung nodules on chest CT: found, measured, judged and followed, by released models or the classical baseline."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from imaging.pipeline import Pipeline
+from pipelines.released import AnyPipeline
 
 
-def build(configuration: Mapping[str, Any]) -> Pipeline:
+def build(configuration: Mapping[str, Any]) -> AnyPipeline:
     """The pipeline with its configuration.
 
     Raises
@@ -17,6 +17,7 @@ def build(configuration: Mapping[str, Any]) -> Pipeline:
         A key is unknown or missing, or a value can't be.
     """
     from pipelines.lung_nodule.configuration import LungNoduleConfiguration  # noqa: PLC0415
-    from pipelines.lung_nodule.pipeline import LungNodulePipeline  # noqa: PLC0415 - SciPy and SimpleITK load here
+    from pipelines.lung_nodule.pipeline import BaselinePipeline, NetworkPipeline  # noqa: PLC0415 - NumPy loads here
 
-    return LungNodulePipeline(LungNoduleConfiguration.model_validate(configuration))
+    rules = LungNoduleConfiguration.model_validate(configuration)
+    return NetworkPipeline(rules) if rules.finder == "network" else BaselinePipeline(rules)

@@ -7,8 +7,12 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from pipelines.configured import PipelineRules
+from pipelines.limits import LimitName
+from pipelines.lung_nodule.followup.configuration import FollowUpRules
 from pipelines.lung_nodule.size_errors import ErrorRules
 from pipelines.rules import Rules
+
+Axis = Literal["slices", "rows", "columns"]
 
 
 class LungRules(Rules):
@@ -88,7 +92,7 @@ class MarkRules(Rules):
     """What counts as a mark of the network."""
 
     threshold: float = Field(0.3, gt=0, lt=1, description="The centre's least score. It ranks; it is no probability.")
-    mirrors: tuple[tuple[Literal["slices", "rows", "columns"], ...], ...] = Field(
+    mirrors: tuple[tuple[Axis, ...], ...] = Field(
         (), description="Further readings of the image, each mirrored along these axes; all are averaged."
     )
 
@@ -128,15 +132,95 @@ class TestedRange(Rules):
     manufacturers: tuple[str, ...] = Field(description="Beginnings of Manufacturer (0008,0070), capitals or not.")
 
 
+class NetworkRules(Rules):
+    """How the networks find and judge, where ``finder`` is network (`pipelines.lung_nodule.network`)."""
+
+    threshold: float | None = Field(
+        None, gt=0, lt=1, description="Least score of a mark; null: the one that the detector was released with."
+    )
+    faint: float = Field(
+        0.5, gt=0, le=1, description="From this share of it on a mark may be a nodule's partner in the other CT."
+    )
+    mirrors: tuple[tuple[Axis, ...], ...] = Field(
+        (), description="Further readings of the chest, each mirrored along these axes; all are averaged."
+    )
+    second_look: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Weight of the candidate classifier in a mark's score (geometric mean); 0: it isn't asked.",
+    )
+    suspicion: bool = Field(True, description="Whether the model of readers' rating is asked.")
+    refuse_outside: tuple[LimitName, ...] = Field(
+        ("age_years",),
+        description="Outside these limits of the models a study isn't read; outside the others the report says so.",
+    )
+
+
+class Phrases(Rules):
+    """What the texts of order and protocol say of one fact, by words (`pipelines.rules.contains`)."""
+
+    told: tuple[str, ...] = Field((), description="It is so.")
+    denied: tuple[str, ...] = Field((), description="It isn't so. Looked for first, and then taken out of the text.")
+
+
+class OrderRules(Rules):
+    """What guidelines must know and no image shows: only where order or protocol says so (`told`)."""
+
+    screening: Phrases = Phrases()
+    first_ct: Phrases = Phrases()
+    known_cancer: Phrases = Phrases()
+    immunosuppression: Phrases = Phrases()
+    family_history: Phrases = Phrases()
+    emphysema: Phrases = Phrases()
+
+
+class BenignRules(Rules):
+    """When calcium and fat are sure (`pipelines.lung_nodule.benign`); between the limits they stay unknown."""
+
+    calcified_hu: float = Field(300, description="What is denser is calcium, HU.")
+    calcified_share: float = Field(
+        0.9, gt=0.5, le=1, description="Least share of it in a nodule that is all calcium."
+    )
+    soft_hu: float = Field(200, description="Where hardly a voxel is denser, no calcium is in it, HU.")
+    fat_hu: tuple[float, float] = Field((-120, -30), description="Fat, HU.")
+    fat_share: float = Field(0.5, gt=0, le=1, description="Least share of it in a nodule that holds fat.")
+    least_voxels: int = Field(30, ge=1, description="Of fewer inner voxels nothing is judged.")
+
+
+class FollowUp(FollowUpRules):
+    """The follow-up, and which earlier CT is wanted."""
+
+    days: tuple[float, float] = Field(
+        (30, 3660), description="The earlier CT is so many days older: at least, at most."
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> FollowUp:
+        if not 1 <= self.days[0] <= self.days[1]:
+            raise ValueError("days: give the least first, at least one day")
+        return self
+
+
 class LungNoduleConfiguration(PipelineRules):
     """Everything that `configs/pipelines/lung_nodule.yaml` may say."""
 
     pipeline: Literal["lung_nodule"] = Field(
         "lung_nodule", description="The folder under pipelines/ that this configures."
     )
+    finder: Literal["baseline", "network"] = Field(
+        "baseline",
+        description="baseline: classical image analysis finds, outlines and measures; network: released models do.",
+    )
     max_findings: int = Field(
         10, ge=1, le=50, description="At most so many marks are reported; the rest are counted."
     )
     lungs: LungRules = LungRules()
     candidates: CandidateRules = CandidateRules()
+    network: NetworkRules = NetworkRules()
+    segment: SegmentRules = SegmentRules()
+    sizes: SizeRules = SizeRules()
+    benign: BenignRules = BenignRules()
+    order: OrderRules = OrderRules()
+    follow_up: FollowUp = FollowUp()
     tested: TestedRange

@@ -60,7 +60,7 @@ def values(part: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for key in dict.fromkeys(key for item in value for key in item):
                 yield f"{before}{name}[].{key}", "a list"
-        elif name in {"accepted", "other", "other_weightings"}:
+        elif name in {"accepted", "other", "other_weightings", "told", "denied"}:
             yield f"{before}{name}", "a list"
         else:
             yield f"{before}{name}", shown(value)

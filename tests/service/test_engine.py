@@ -71,4 +71,4 @@ def test_the_settings_are_those_of_the_engine() -> None:
 
 def test_a_models_version_is_no_part_of_the_application_version(with_model: Configuration) -> None:
     version = application_version(with_model.pipelines)
-    assert "+hippocampus-0.1.0+lung_nodule-0.1.0-0.1.0" in version
+    assert "+hippocampus-0.1.0+lung_nodule-0.2.0-0.1.0" in version

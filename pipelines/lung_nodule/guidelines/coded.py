@@ -6,6 +6,8 @@ of recommendations, which are never written), so a row's own id is its code in t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from imaging import codes
 from imaging.codes import Code
 from imaging.reading import Assessment
@@ -39,3 +41,9 @@ def assessments(answer: Answer) -> tuple[Assessment, ...]:
         code = _CATEGORIES.get(category)
         return () if code is None else (Assessment(codes.LUNG_RADS, code, answer.words),)
     return (Assessment(codes.ASSESSMENT_CATEGORY, _ROWS[category], answer.words),)
+
+
+def lung_rads_category(given: Iterable[Assessment]) -> str | None:
+    """The Lung-RADS category among a finding's assessments, as the table names it."""
+    names = {code.value: name for name, code in _CATEGORIES.items()}
+    return next((names.get(a.value.value) for a in given if a.concept == codes.LUNG_RADS), None)

@@ -18,6 +18,7 @@ from imaging.phantom import PhantomNodule, chest_phantom
 from imaging.pipeline import NoEngine, Pipeline, Refusal, Selection
 from imaging.reading import PipelineResult, ReadingStatus
 from imaging.reasons import Reason, ReasonKind
+from imaging.study import StudyInfo
 from pipelines.lung_nodule import build
 
 
@@ -64,7 +65,12 @@ def test_the_reading_says_what_it_is(result, chest, pipeline):
     assert reading.status is ReadingStatus.READ
     assert reading.conclusion == "3 marks by lung_nodule_baseline 0.1.0; does not exclude other nodules."
     assert "135 slices" in reading.analysed
-    assert reading.notes == ()
+    assert [note.split(":")[1].strip() for note in reading.notes if note.startswith("Every mark: ")] == [
+        "Lung-RADS v2022",
+        "Fleischner 2017",
+        "BTS 2015",
+    ]
+    assert all("guideline not determined" in note for note in reading.notes)
     assert reading.sop_instance_uids == tuple(s.sop_instance_uid for s in chest.slices)
     assert reading.model == pipeline.model
     assert len(reading.model.sha256) == 64
@@ -96,7 +102,11 @@ def test_what_is_not_listed_is_counted(configuration, chest):
 def test_outside_the_tested_range_is_said(pipeline, phantom, as_volume):
     part = phantom.hu[55:]
     geometry = phantom.geometry.crop((55, 0, 0), part.shape)
-    reading = read(pipeline, as_volume(part, geometry, manufacturer="NEW MAKE", thickness=4.0)).reading
+    shown = as_volume(
+        part, geometry, manufacturer="NEW MAKE", thickness=4.0, spacing=2.0, extent=158.0, orientation="axial"
+    )
+    chosen = pipeline.select(StudyInfo("1.2", (shown.series,), patients=("p",)))
+    reading = pipeline.read([shown], chosen, NoEngine()).reading
     notes = " ".join(reading.notes)
     assert "slices 4.00 mm thick" in notes
     assert "NEW MAKE" in notes
