@@ -8,77 +8,31 @@ turned at random and keep their size; no scanner's look is changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
+from numpy.typing import NDArray
 
-from imaging.geometry import Geometry, Index
+from imaging.geometry import Geometry
 from imaging.images import SliceSource, Volume
 from models.spec import VolumeInput
 from pipelines.lung_nodule.configuration import LungRules
 from pipelines.lung_nodule.lungs import Lungs, find_lungs
 from pipelines.lung_nodule.network_marks import near_lungs
 from training.cohort.members import Member
-from training.insertion.blend import Seamless
-from training.insertion.compose import Scene
-from training.insertion.ground import DENSE_HU, READERS_NEEDED, Box, Ground
+from training.evaluation.detection_composing import compose
+from training.evaluation.detection_targets import Target, natural_targets
+from training.insertion.ground import Ground
 from training.insertion.load import KnownNodule, is_boxes, load_nodules, load_truth, scan_folder, scans_among
-from training.insertion.piece import Piece, sampled
-from training.insertion.place import Place, find_place, lung_voxel
 from training.lidc.annotations import Readers
-from training.lidc.scans import LEAST_REACH_MM, NoduleTruth, ScanTruth
+from training.lidc.scans import ScanTruth
 
 AT_A_TIME = 32
 """Nodules put into one scan, and as many shams."""
-CONTROLS = 100
-"""Places of the same lung with which a sham's place is compared."""
-_APART_MM = (16.0, 16.0, 10.0, 6.0)  # between the outlines of two: at first far apart, nearer where none is met
-_TRIES = 60  # at each
-_SHELL_MM = 2.0
-_AT_VESSEL = 0.1  # share of the shell that is dense
-_SHAM_CUBE = 41
-
-Kind = Literal["nodule", "tumour", "unsure", "inserted", "sham"]
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """A place where a mark means something.
-
-    Parameters
-    ----------
-    kind
-        ``nodule`` of three readers or more, ``tumour`` of published segmentations, ``unsure``: of one or two readers;
-        ``inserted``; ``sham``: healthy lung inserted in a nodule's outline.
-    subject
-        Patient of the nodule; of a sham, of the nodule whose outline it has.
-    diameter
-        Mean of long and short axis as the readers' median has them, else of the ball of the volume, mm.
-    hit
-        Whether a mark at (x, y, z), LPS, mm, is on it.
-    groups
-        By criterion (size, density, place, box), the group it stands in.
-    controls
-        Of a sham: [n, 3] LPS mm, other places that it might have got.
-    reach
-        Of a sham: a mark so near to its place, or to a control, counts; mm.
-    """
-
-    name: str
-    kind: Kind
-    subject: str
-    diameter: float
-    hit: Callable[[ArrayLike], bool]
-    groups: Mapping[str, str]
-    controls: NDArray[np.float64] | None = None
-    reach: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,154 +210,3 @@ def detection_cases(members: Collection[Member], data: Path, rules: VolumeInput)
         own = batches[turn :: len(shelf.scans)]
         cases += [ComposedCase(shelf, scan, batch, number) for number, batch in enumerate(own, start=1)]
     return cases
-
-
-def compose(ground: Ground, nodules: Sequence[KnownNodule], chance: np.random.Generator) -> tuple[Scene, Made]:
-    """Put nodules into a lung, the large ones first, then a sham in the outline of each.
-
-    One for which no place is met is left out.
-    """
-    z, y, x = (slice(0, n) for n in ground.hu.shape)
-    scene, made = Scene.of(ground, (z, y, x)), Made(ground)
-    ordered = [(known, size_of(known)) for known in sorted(nodules, key=lambda n: -n.piece.radius)]
-    for known, size in ordered:
-        made.put(scene, known, size, None, chance=chance)
-    for known, size in ordered:
-        made.put(scene, known, size, _healthy(ground, chance), chance=chance)
-    return scene, made
-
-
-class Made:
-    """Targets that were put into a lung so far.
-
-    Parameters
-    ----------
-    targets
-        Nodules and shams.
-    where
-        [slice, row, column] bool on the ground's grid: round them.
-    """
-
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
-        self.targets: list[Target] = []
-        self.where = np.zeros(ground.hu.shape, bool)
-        self._places: list[tuple[Index, float]] = []
-
-    def put(
-        self, scene: Scene, known: KnownNodule, size: float, sham: Piece | None, *, chance: np.random.Generator
-    ) -> None:
-        """One nodule, or a sham in its outline, where a place is met."""
-        piece, ground = known.piece, self._ground
-        for place in self._free(piece, chance):
-            at_vessel = _dense_round(ground, piece, place)
-            if scene.put(piece, place, 1.0, Seamless(), sham=sham):
-                break
-        else:
-            return
-        self._places.append((place.index, piece.radius))
-        reach = round((piece.radius + _SHELL_MM) / ground.spacing)
-        self.where[tuple(slice(max(i - reach, 0), i + reach + 1) for i in place.index)] = True
-        if sham is None:
-            self.targets.append(_inserted(known, size, ground, place, at_vessel=at_vessel))
-        else:
-            others = [find_place(ground, piece, 1.0, chance) for _ in range(CONTROLS)]
-            controls = ground.geometry.to_mm([other.index for other in others if other is not None])
-            self.targets.append(_sham(known, size, ground.geometry.to_mm(place.index), controls))
-
-    def _free(self, piece: Piece, chance: np.random.Generator) -> Iterator[Place]:
-        """Places for a piece away from what is there."""
-        for number in range(_TRIES * len(_APART_MM)):
-            place = find_place(self._ground, piece, 1.0, chance)
-            if place is None:
-                continue
-            away = (
-                np.linalg.norm(np.subtract(place.index, index)) * self._ground.spacing - radius
-                for index, radius in self._places
-            )
-            if all(distance >= _APART_MM[number // _TRIES] + piece.radius for distance in away):
-                yield place
-
-
-def natural_targets(truth: ScanTruth) -> tuple[Target, ...]:
-    """What is known of a scan as it is."""
-    return tuple(_natural(truth, number, nodule) for number, nodule in enumerate(truth.nodules, start=1))
-
-
-def _natural(truth: ScanTruth, number: int, nodule: NoduleTruth) -> Target:
-    kind: Kind = "nodule" if nodule.readers >= READERS_NEEDED else "unsure" if nodule.readers else "tumour"
-    size = nodule.sizes.median.mean_diameter if nodule.sizes else 2 * nodule.radius
-    return Target(f"{truth.name} {number}", kind, truth.patient, size, nodule.hit, {})
-
-
-def _inserted(known: KnownNodule, size: float, ground: Ground, place: Place, *, at_vessel: bool) -> Target:
-    cube = sampled(known.piece, ground.spacing, place.turn, 1.0, 1.0)
-    body, first = cube.body, np.asarray(place.index) - cube.body.shape[0] // 2
-    centre = first + np.argwhere(body).mean(axis=0) if body.any() else np.asarray(place.index, float)
-    radius = float(np.cbrt(0.75 * np.count_nonzero(body) / np.pi)) * ground.spacing
-    geometry = ground.geometry
-
-    def hit(point: ArrayLike) -> bool:
-        """As `NoduleTruth.hit` has it."""
-        at = geometry.to_index(point)
-        if np.linalg.norm(at - centre) * ground.spacing <= max(radius, LEAST_REACH_MM):
-            return True
-        index = np.rint(at).astype(int) - first
-        return bool(np.all((index >= 0) & (index < body.shape)) and body[tuple(index)])
-
-    groups = {
-        "diameter": size_group(size),
-        "density": density_group(known.box.ratings.texture),
-        "place": "at the wall" if place.on_wall else "at a vessel" if at_vessel else "open lung",
-        "box": "ends with the nodule" if known.box.cut else "holds it whole",
-    }
-    return Target(known.box.key, "inserted", known.box.patient, size, hit, groups)
-
-
-def _sham(known: KnownNodule, size: float, centre: NDArray[np.float64], controls: NDArray[np.float64]) -> Target:
-    reach = max(known.piece.diameter / 2, LEAST_REACH_MM) + _SHELL_MM  # its seam is of it
-
-    def hit(point: ArrayLike) -> bool:
-        return bool(np.linalg.norm(np.asarray(point) - centre) <= reach)
-
-    return Target(f"{known.box.key} sham", "sham", known.box.patient, size, hit, {}, controls, reach)
-
-
-def size_of(known: KnownNodule) -> float:
-    """Mean of long and short axis, the readers' median, mm; the ball's diameter where their outlines are unknown."""
-    return known.readers.sizes.median.mean_diameter if known.readers else known.piece.diameter
-
-
-def size_group(diameter: float) -> str:
-    """The guidelines' steps."""
-    steps = ((4, "up to 4 mm"), (6, "4 to 6 mm"), (10, "6 to 10 mm"), (20, "10 to 20 mm"))
-    return next((name for edge, name in steps if diameter < edge), "above 20 mm")
-
-
-def density_group(texture: int) -> str:
-    """By the readers' texture, 1 (ground glass) to 5 (solid)."""
-    return {1: "non-solid", 2: "non-solid", 3: "part-solid"}.get(texture, "solid")
-
-
-def _dense_round(ground: Ground, piece: Piece, place: Place) -> bool:
-    """Whether the lung is dense round a place: a vessel."""
-    body = sampled(piece, ground.spacing, place.turn, 1.0, _SHELL_MM + 1).body
-    first = np.asarray(place.index) - body.shape[0] // 2
-    if (first < 0).any() or (first + body.shape > ground.hu.shape).any():
-        return False
-    box = tuple(slice(f, f + n) for f, n in zip(first, body.shape, strict=True))
-    away = ndimage.distance_transform_edt(~body) * ground.spacing
-    shell = (away > 0) & (away <= _SHELL_MM) & (ground.depth[box] > 0)
-    return bool(shell.any() and (ground.hu[box][shell] > DENSE_HU).mean() > _AT_VESSEL)
-
-
-def _healthy(ground: Ground, chance: np.random.Generator) -> Piece:
-    """A cube of the lung without a nodule, any such place as likely as another."""
-    shape, half = np.asarray(ground.hu.shape), _SHAM_CUBE // 2
-    while True:
-        first = np.clip(np.asarray(lung_voxel(ground, chance)) - half, 0, shape - _SHAM_CUBE)
-        z, y, x = (slice(int(f), int(f) + _SHAM_CUBE) for f in first)
-        box: Box = (z, y, x)
-        if not ground.truth[box].any():
-            step = ground.spacing
-            return Piece("sham", ground.hu[box], np.ones((_SHAM_CUBE,) * 3, np.float32), (step, step, step))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from training.evaluation.detection_cases import Kind
+from training.evaluation.detection_targets import Kind
 from training.evaluation.report import CaseScores, Curve, Metric
 
 RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
@@ -51,7 +51,7 @@ METRICS = (
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """A target as it was answered; fields as of `training.evaluation.detection_cases.Target`.
+    """A target as it was answered; fields as of `training.evaluation.detection_targets.Target`.
 
     Parameters
     ----------

@@ -41,6 +41,8 @@ class Feathered:
 class Seamless:
     """Keeps the piece's gradients and, at the seam, the ground's values: Poisson editing (Pérez et al. 2003).
 
+    Only where both are lung: a vessel or wall that the other lacks would spread over the whole piece.
+
     Parameters
     ----------
     inner
@@ -57,7 +59,8 @@ class Seamless:
             for end in (0, -1):
                 ends[axis] = slice(end, end + 1 or None)
                 inside[tuple(ends)] = False
-        correction = _membrane(inside, (ground - piece.hu).astype(np.float64))
+        alike = (ground <= DENSE_HU) & (piece.hu <= DENSE_HU)
+        correction = _membrane(inside, (ground - piece.hu).astype(np.float64), alike)
         blended = np.where(inside, piece.hu + correction, ground).astype(np.float32)
         return _over(ground, blended, piece)
 
@@ -68,13 +71,16 @@ def _over(ground: NDArray[np.float32], blended: NDArray[np.float32], piece: Samp
     return np.where(stays, np.maximum(ground, blended), blended)
 
 
-def _membrane(inside: NDArray[np.bool_], border: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smooth inside (Laplace's equation), equal to ``border`` next to it; 0 elsewhere."""
+def _membrane(
+    inside: NDArray[np.bool_], border: NDArray[np.float64], counts: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Smooth inside (Laplace's equation), next to it ``border`` where that counts, free where not; 0 elsewhere."""
     number = np.full(inside.shape, -1)
     count = int(np.count_nonzero(inside))
     number[inside] = np.arange(count)
     where = np.argwhere(inside)
     right = np.zeros(count)
+    weight = np.full(count, 1e-6)  # where no border counts nothing is corrected
     rows, columns = [], []
     for axis in range(3):
         for step in (-1, 1):
@@ -82,20 +88,22 @@ def _membrane(inside: NDArray[np.bool_], border: NDArray[np.float64]) -> NDArray
             beside[:, axis] += step
             index = tuple(beside.T)
             other = number[index]
-            known = other < 0
+            known, linked = (other < 0) & counts[index], other >= 0
             right[known] += border[index][known]
-            rows.append(np.flatnonzero(~known))
-            columns.append(other[~known])
+            weight += known | linked
+            rows.append(np.flatnonzero(linked))
+            columns.append(other[linked])
     row, column = np.concatenate(rows), np.concatenate(columns)
     diagonal = np.arange(count)
     matrix = coo_array(
         (
-            np.concatenate([np.full(count, 6.0), np.full(len(row), -1.0)]),
+            np.concatenate([weight, np.full(len(row), -1.0)]),
             (np.concatenate([diagonal, row]), np.concatenate([diagonal, column])),
         ),
         shape=(count, count),
     ).tocsr()
-    solution, _ = cg(matrix, right, x0=np.full(count, right.sum() / max(count, 1) / 6), rtol=1e-3, maxiter=200)
+    start = right.sum() / max(np.count_nonzero(right), 1)
+    solution, _ = cg(matrix, right, x0=np.full(count, start), rtol=1e-3, maxiter=300)
     result = np.zeros(inside.shape)
     result[inside] = solution
     return result

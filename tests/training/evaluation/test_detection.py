@@ -17,7 +17,8 @@ from imaging.study import SeriesInfo
 from models.spec import ModelSpec
 from models.store import SHIPPED
 from training.evaluation.detection import Classical, DetectionEvaluator, Marked
-from training.evaluation.detection_cases import PlainScan, natural_targets
+from training.evaluation.detection_cases import PlainScan
+from training.evaluation.detection_targets import natural_targets
 from training.evaluation.evaluator import evaluator_for
 from training.evaluation.froc import draw_froc
 from training.evaluation.report import Curve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,15 +19,9 @@ from models.store import SHIPPED
 from pipelines.lung_nodule.lungs import Lungs
 from training.cohort.members import FileRecord, FileRole, Member, Split
 from training.evaluation.detection import DetectionEvaluator
-from training.evaluation.detection_cases import (
-    ComposedCase,
-    ComposedScan,
-    PlainCase,
-    compose,
-    density_group,
-    detection_cases,
-    size_group,
-)
+from training.evaluation.detection_cases import ComposedCase, ComposedScan, PlainCase, detection_cases
+from training.evaluation.detection_composing import compose, plausible_places
+from training.evaluation.detection_targets import density_group, size_group
 from training.insertion.ground import Ground
 from training.insertion.load import KnownNodule
 from training.insertion.piece import Piece
@@ -107,7 +102,7 @@ def test_they_lie_apart_and_the_ground_is_untouched(composed: ComposedScan, grou
 def test_a_sham_is_healthy_lung_with_other_places_to_compare(composed: ComposedScan) -> None:
     shams = [target for target in composed.targets if target.kind == "sham"]
     for sham in shams:
-        assert sham.controls is not None and sham.controls.shape == (100, 3)
+        assert sham.controls is not None and sham.controls.shape == (50, 3)
         assert sham.reach == pytest.approx(sham.diameter / 2 + 2, abs=0.3)
     assert composed.hu[composed.where].mean() < -800
 
@@ -159,3 +154,10 @@ def test_size_groups_begin_at_their_edge(diameter: float, group: str) -> None:
 
 def test_density_groups_follow_the_readers_texture() -> None:
     assert [density_group(n) for n in range(1, 6)] == ["non-solid", "non-solid", "part-solid", "solid", "solid"]
+
+
+def test_no_nodule_is_hidden_in_a_vessel(ground: Ground) -> None:
+    hu = ground.hu.copy()
+    hu[:, :, 30:] = 60
+    for place in plausible_places(replace(ground, hu=hu), nodule("a", 4).piece, np.random.default_rng(0), 50):
+        assert place.index[2] < 32
