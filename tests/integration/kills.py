@@ -157,8 +157,6 @@ class Rounds:
             self.raysight.kill_group()
             self.raysight.start()
             return
-        # it may be on its way up from a kill just before
-        self.raysight.wait(f"{role} runs", lambda: self.raysight.pid(role) is not None)
         self.raysight.kill(role)
 
     def _settle(self, study: Study, what: str) -> None:

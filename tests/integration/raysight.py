@@ -135,10 +135,18 @@ class Raysight:
             return None
 
     def kill(self, role: str) -> None:
-        """`kill -9` of one role; the supervisor starts it again."""
+        """`kill -9` of one role, once it runs; the supervisor starts it again."""
+        self.wait(f"{role} runs", lambda: self._killed(role))
+
+    def _killed(self, role: str) -> bool:
         pid = self.pid(role)
-        assert pid is not None, f"{role} doesn't run"
-        os.kill(pid, signal.SIGKILL)
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False  # who has just taken the role has not yet written over the pid of the one before
+        return True
 
     def kill_group(self) -> None:
         """`kill -9` of everything at once."""

@@ -56,3 +56,14 @@ def test_a_glance_at_a_role_does_not_keep_it_from_starting(tmp_path: Path) -> No
         threading.Timer(0.05, lambda: fcntl.flock(file, fcntl.LOCK_UN)).start()
         with hold_role(tmp_path, "node", "1"):
             assert role_alive(tmp_path, "node")
+
+
+def test_a_glance_that_lasts_is_waited_for(tmp_path: Path) -> None:
+    """Who looked lost the processor while it held the lock."""
+    with hold_role(tmp_path, "node", "1"):
+        pass
+    with (tmp_path / "run" / "node.lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        threading.Timer(0.6, lambda: fcntl.flock(file, fcntl.LOCK_UN)).start()
+        with hold_role(tmp_path, "node", "2"):
+            assert live_versions(tmp_path, "node") == {"2"}
