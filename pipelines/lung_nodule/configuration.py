@@ -101,22 +101,30 @@ class SegmentRules(Rules):
     """How a nodule is segmented (`pipelines.lung_nodule.segment`)."""
 
     coarser: float = Field(2.0, gt=1, description="Large nodules are read on voxels so many times as long.")
-    large_mm: float = Field(20.0, gt=0, description="A nodule is large that is so long along an axis of the scan, mm,")
+    large_mm: float = Field(
+        20.0, gt=0, description="A nodule is large that is so long along an axis of the scan, mm,"
+    )
     border_mm: float = Field(1.5, ge=0, description="or comes so near to the finer field of view's border, mm.")
     reach_mm: float = Field(3.0, ge=0, description="The nodule lies no farther from the point, mm.")
     mirrored: int = Field(4, ge=1, le=8, description="So many readings, each mirrored otherwise, are averaged.")
 
 
 class DensityRules(Rules):
-    """What counts as solid (`pipelines.lung_nodule.density`)."""
+    """What counts as solid (`pipelines.lung_nodule.density`): chosen by the readers' texture within their outlines."""
 
-    solid_hu: float = Field(-300.0, description="What is denser is solid, HU, after smoothing.")
-    smoothing_mm: float = Field(0.6, ge=0, description="Sigma by which noise is smoothed before, mm.")
     border_mm: float = Field(
         1.0, ge=0, description="So deep is the border that is mixed with lung by the scanner, mm."
     )
-    non_solid_share: float = Field(0.05, ge=0, le=1, description="With less of its inner part solid it is non-solid.")
+    solid_hu: float = Field(-350.0, description="What is denser is solid, HU.")
+    non_solid_share: float = Field(0.15, ge=0, le=1, description="With less of its inner part solid it is non-solid,")
+    part_mm: float = Field(4.0, ge=0, description="unless its solid part has the volume of such a ball, mm.")
     solid_share: float = Field(0.6, ge=0, le=1, description="With more of its inner part solid it is solid.")
+    small_mm: float = Field(5.0, ge=0, description="A ball of less than this isn't told apart further: solid or not.")
+    small_solid_hu: float = Field(-550.0, description="What is denser is solid in a small one, HU.")
+    small_solid_share: float = Field(0.4, ge=0, le=1, description="With more of its inner part solid it is solid.")
+    smoothing_mm: float = Field(
+        0.6, ge=0, description="Sigma by which noise is smoothed to outline a solid part, mm."
+    )
 
 
 class SizeRules(ErrorRules, DensityRules):

@@ -67,26 +67,40 @@ def composition(
     steep = np.float32(2 * abs(rules.solid_hu))
     dense = (smooth - np.float32(rules.solid_hu)) / steep + np.float32(level)
     solid = _largest_piece(np.minimum(dense, probability), level)
-    share = float(np.count_nonzero(smooth[inner] >= rules.solid_hu)) / np.count_nonzero(inner)
-    density = Density.PART_SOLID
-    if share < rules.non_solid_share:
-        density = Density.NON_SOLID
-    elif share > rules.solid_share:
-        density = Density.SOLID
+    solid_mm3 = float(np.count_nonzero(solid >= level)) * spacing**3
+    size = float(np.cbrt(6 / np.pi * np.count_nonzero(inside))) * spacing
     around = ndimage.distance_transform_edt(~inside) * spacing
     lung = (around > 2) & (around <= 6) & (hu < -500)
     outside = float(np.median(hu[lung])) if lung.any() else -850.0
     mean = float(hu[inner].mean())
     return Composition(
-        density=density,
+        density=_class_of(hu[inner], size, float(np.cbrt(6 / np.pi * solid_mm3)), rules),
         solid=solid,
         level=level,
-        solid_mm3=float(np.count_nonzero(solid >= level)) * spacing**3,
+        solid_mm3=solid_mm3,
         mean_hu=mean,
         mean_error=abs(mean - float(hu[inside].mean())),
         noise=_noise(hu, lung | inner),
         contrast=float(np.median(hu[inner])) - outside,
     )
+
+
+def _class_of(inner: NDArray[np.float32], size: float, part: float, rules: DensityRules) -> Density:
+    """By the share of the inner part that is dense.
+
+    Parameters
+    ----------
+    size, part
+        Diameters of the balls of the nodule's and the solid part's volume, mm.
+    """
+    if size < rules.small_mm:  # blur leaves room for two classes only
+        dense = float((inner >= rules.small_solid_hu).mean())
+        return Density.SOLID if dense > rules.small_solid_share else Density.NON_SOLID
+    dense = float((inner >= rules.solid_hu).mean())
+    if dense > rules.solid_share:
+        return Density.SOLID
+    faint = dense < rules.non_solid_share and part < rules.part_mm
+    return Density.NON_SOLID if faint else Density.PART_SOLID
 
 
 def _inner(inside: NDArray[np.bool_], spacing: float, border_mm: float) -> NDArray[np.bool_]:
