@@ -110,7 +110,7 @@ class SegmentRules(Rules):
 
 
 class DensityRules(Rules):
-    """What counts as solid (`pipelines.lung_nodule.density`): chosen by the readers' texture within their outlines."""
+    """What counts as solid (`pipelines.lung_nodule.density`): chosen by the readers' texture in their outlines."""
 
     border_mm: float = Field(
         1.0, ge=0, description="So deep is the border that is mixed with lung by the scanner, mm."
