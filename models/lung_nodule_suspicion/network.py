@@ -34,13 +34,19 @@ class Members(nn.Module):
 
     def forward(self, row: Tensor) -> Tensor:
         row = torch.where(self.logarithm, torch.log1p(row.clamp(min=0)), row)
-        row = self.standard(row).clamp(-_FARTHEST, _FARTHEST)
+        row = self._standardised(row).clamp(-_FARTHEST, _FARTHEST)
         each = row.expand(len(self.inward), *row.shape)
         each = functional.dropout(each, _DROPPED_IN, self.training)
         hidden = functional.silu(each @ self.inward + self.inward_bias)
         hidden = functional.dropout(hidden, _DROPPED, self.training)
         scores: Tensor = hidden @ self.outward + each @ self.short_cut + self.outward_bias
         return scores.permute(1, 2, 0)
+
+    def _standardised(self, row: Tensor) -> Tensor:
+        if self.training and len(row) > 1:
+            return self.standard(row)
+        known = self.standard  # a single row has no spread of its own
+        return functional.batch_norm(row, known.running_mean, known.running_var, eps=known.eps)
 
 
 def build(spec: ModelSpec, seed: int = 0) -> Members:
@@ -49,4 +55,5 @@ def build(spec: ModelSpec, seed: int = 0) -> Members:
         raise ValueError("this network takes a row of numbers and gives one answer by each of several members")
     with torch.random.fork_rng(devices=[]):  # the caller's own chance stays as it was
         torch.manual_seed(seed)
-        return Members(tuple(column.unit.startswith("mm") for column in spec.input.columns), spec.output.members)
+        logarithm = tuple(column.unit.startswith(("mm", "{pixel")) for column in spec.input.columns)
+        return Members(logarithm, spec.output.members)

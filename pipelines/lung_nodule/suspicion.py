@@ -83,9 +83,9 @@ def answered(row: NDArray[np.float32], model: OpenModel) -> Suspicion:
     return Suspicion.of_scores(model.infer({ROW: row[None]})[SCORES])
 
 
-def check(spec: ModelSpec) -> None:
-    """ModelFailure when a model doesn't take a nodule's traits, or says something else of it."""
+def check(spec: ModelSpec, wanted: tuple[str, ...] = TRAITS) -> None:
+    """ModelFailure when a model doesn't take these traits of a nodule, or says something else of it."""
     names = tuple(label.name for label in spec.output.labels)
     takes = tuple(column.name for column in spec.input.columns) if isinstance(spec.input, TabularInput) else ()
-    if names != LABELS or spec.output.members is None or takes != TRAITS:
+    if names != LABELS or spec.output.members is None or takes != wanted:
         raise ModelFailure(f"{spec.name} {', '.join(names)}: it is no model of readers' rating by a nodule's traits")

@@ -20,14 +20,15 @@ _SECTORS = 24
 _FEW = 3
 _WIDE = 0.5  # slices with this share of the largest section show the surroundings
 
-_OF_NODULE = (
+OF_NODULE = (
     *("diameter", "long_axis", "short_axis", "area", "height", "inner_radius"),
     *("roundness", "flatness", "solidity", "circularity", "sphericity", "fullness", "smoothness"),
     *("mean_hu", "sd_hu", "p10_hu", "median_hu", "p90_hu", "p98_hu", "core_hu", "core_sd_hu", "core_p95_hu"),
     *("calcified_volume", "calcified_share", "thin_share", "solid_volume", "air_share"),
 )
+"""What the nodule's own voxels tell."""
 _OF_SHELL = ("dense", "hazy", "sd", "p20", "p90", "strands", "uneven", "coarse", "fine")
-TRAITS = (*_OF_NODULE, *(f"{shell}_{name}" for shell in SHELLS_MM for name in _OF_SHELL))
+TRAITS = (*OF_NODULE, *(f"{shell}_{name}" for shell in SHELLS_MM for name in _OF_SHELL))
 """Names, in the order in which a model takes them. Lengths in mm, areas mm², volumes mm³, densities HU."""
 
 
@@ -119,8 +120,8 @@ def _density(grey: NDArray[np.float32], nodule: NDArray[np.bool_], voxel: float)
         "core_hu": float(np.median(core)),
         "core_sd_hu": float(core.std()),
         "core_p95_hu": float(np.percentile(core, 95)),
-        "calcified_volume": np.count_nonzero(values > _CALCIFIED_HU) * voxel,
-        "calcified_share": float(np.mean(values > _CALCIFIED_HU)),
+        "calcified_volume": np.count_nonzero(values >= _CALCIFIED_HU) * voxel,
+        "calcified_share": float(np.mean(values >= _CALCIFIED_HU)),
         "thin_share": float(np.mean(values < _SOLID_HU)),
         "solid_volume": np.count_nonzero(values > _SOLID_HU) * voxel,
         "air_share": float(np.mean(core < _DENSE_HU)),

@@ -220,7 +220,7 @@ def _seen(report: Report) -> str:
 
 def _show(report: Report, shown: Path) -> None:
     from service.cli.text import console, facts, plain_table, plural
-    from training.evaluation.card import in_words, words_of
+    from training.evaluation.card import differences_in_words, in_words, words_of
 
     out = console()
     subjects = plural(len({case.subject for case in report.cases}), "subject")
@@ -246,6 +246,8 @@ def _show(report: Report, shown: Path) -> None:
         report.baseline.name if report.baseline else "none lies beside this version; --cohort-data DIR makes it"
     )
     out.print(f"Baseline: {baseline}", style="dim", soft_wrap=True)
+    if gains := differences_in_words(report):
+        out.print(f"Model less baseline, case by case: {gains}", soft_wrap=True, markup=False)
     if report.subgroups:
         first = report.metrics[0]
         table = plain_table("Subgroup", "Subjects", first.title, right=("Subjects",))

@@ -70,6 +70,8 @@ def figures_block(report: Report) -> str:
     ]
     if report.baseline:
         lines += [f"Baseline: {report.baseline.name}.", ""]
+        if gains := differences_in_words(report):
+            lines += [f"Model less baseline, case by case: {gains}.", ""]
     if report.subgroups:
         first = report.metrics[0]
         lines += [f"| Subgroup | Subjects | {first.title} |", "|---|---|---|"]
@@ -93,6 +95,12 @@ def in_words(figure: Figure | None, metric: Metric) -> str:
     if figure.low is None or figure.high is None:
         return f"{figure.value:.{digits}f}{unit}"
     return f"{figure.value:.{digits}f}{unit} ({figure.low:.{digits}f}–{figure.high:.{digits}f})"
+
+
+def differences_in_words(report: Report) -> str:
+    """Model less baseline by metric; empty where none is told."""
+    told = report.baseline.differences if report.baseline else {}
+    return "; ".join(f"{m.title} {in_words(told[m.name], m)}" for m in report.metrics if m.name in told)
 
 
 def words_of(report: Report) -> str:

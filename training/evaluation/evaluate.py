@@ -18,10 +18,10 @@ from models.store import ReleasedModel
 from training.cohort import Cohort, Split, Use, require
 from training.cohort.members import natural
 from training.evaluation import evaluator as tasks
-from training.evaluation.bootstrap import RESAMPLES
+from training.evaluation.bootstrap import RESAMPLES, paired_difference
 from training.evaluation.evaluator import Case, Evaluator, Found, evaluator_for
 from training.evaluation.figures import figures
-from training.evaluation.report import Baseline, CaseScores, Report, Subgroup
+from training.evaluation.report import Baseline, CaseScores, Figure, Report, Subgroup
 
 CONFIDENCE = 0.95
 Data = Literal["test", "gate", "validation", "cv", "folder"]
@@ -174,7 +174,10 @@ def make_report(
     def sums(cases: Sequence[CaseScores]) -> Any:
         return figures(cases, evaluator.metrics, confidence=CONFIDENCE, resamples=resamples)
 
-    baseline = Baseline(name=baseline_name, cases=theirs, figures=sums(theirs)) if theirs else None
+    baseline = None
+    if theirs:
+        found = {m.name: difference(ours, theirs, m.name, resamples) for m in evaluator.metrics if m.against_baseline}
+        baseline = Baseline(name=baseline_name, cases=theirs, figures=sums(theirs), differences=found)
     curves = evaluator.curves(scored.model)
     if curves and pictures:
         from training.evaluation.froc import draw_froc  # noqa: PLC0415  loads matplotlib
@@ -197,6 +200,14 @@ def make_report(
         seconds_per_case=round(scored.seconds, 4),
         created=datetime.now(UTC).replace(microsecond=0),
     )
+
+
+def difference(
+    ours: Sequence[CaseScores], theirs: Sequence[CaseScores], metric: str, resamples: int = RESAMPLES
+) -> Figure:
+    """The first less the second, on the cases that both have, with its interval."""
+    found = paired_difference(ours, theirs, metric, confidence=CONFIDENCE, resamples=resamples)
+    return Figure(value=found.mean, low=found.low, high=found.high, cases=found.cases, subjects=found.subjects)
 
 
 def files_digest(cases: Sequence[Case]) -> str:

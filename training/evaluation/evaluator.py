@@ -131,4 +131,12 @@ def evaluator_for(spec: ModelSpec) -> Evaluator:
         from training.evaluation.detection import DetectionEvaluator  # noqa: PLC0415  so does this
 
         return DetectionEvaluator(spec)
+    if spec.task == "classification" and spec.input.kind == "slice":
+        from training.evaluation.patches import PatchEvaluator  # noqa: PLC0415  so does this
+
+        return PatchEvaluator(spec)
+    if spec.task == "tabular" and [label.name for label in spec.output.labels] == ["suspicious"]:
+        from training.evaluation.rating import RatingEvaluator  # noqa: PLC0415  so does this
+
+        return RatingEvaluator(spec)
     raise UsageError(f"{spec.name}: a {spec.task} on {spec.input.kind} input can't be evaluated yet")

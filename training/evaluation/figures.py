@@ -20,8 +20,9 @@ def figures(
 def _figure(cases: Sequence[CaseScores], metric: Metric, confidence: float, resamples: int) -> Figure:
     if metric.quantile is not None:
         return quantile_figure(cases, metric.name, metric.quantile, confidence=confidence, resamples=resamples)
-    if metric.interval == "bootstrap":
-        return figure(cases, metric.name, confidence=confidence, resamples=resamples)
+    if metric.interval in ("bootstrap", "none"):
+        found = figure(cases, metric.name, confidence=confidence, resamples=resamples)
+        return found if metric.interval == "bootstrap" else found.model_copy(update={"low": None, "high": None})
     scored = [(case, score) for case in cases if (score := case.scores.get(metric.name)) is not None]
     subjects = {case.subject for case, _ in scored}
     total = sum(score for _, score in scored)

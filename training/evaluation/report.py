@@ -22,10 +22,10 @@ class Metric(_Part):
     title: str = Field(description="For people, such as Dice, anterior.")
     unit: str = Field("", description="Empty for a share.")
     higher_is_better: bool = True
-    interval: Literal["bootstrap", "share", "count"] = Field(
+    interval: Literal["bootstrap", "share", "count", "none"] = Field(
         "bootstrap",
         description="By bootstrap over subjects; or exact: of the share of subjects all of whose cases score 1, or "
-        "of the sum of the scores as a Poisson count.",
+        "of the sum of the scores as a Poisson count; or none.",
     )
     quantile: float | None = Field(
         None,
@@ -33,6 +33,7 @@ class Metric(_Part):
         lt=1,
         description="The figure is this quantile of the scores, its interval by bootstrap; null: the mean.",
     )
+    against_baseline: bool = Field(False, description="The difference to the baseline is told, case by case.")
     over: str = Field("", description="The score whose sum a count is divided by; empty for the number of cases.")
 
 
@@ -72,6 +73,7 @@ class Baseline(_Part):
     name: str = Field(description="In words: what it does.")
     cases: tuple[CaseScores, ...]
     figures: Mapping[str, Figure]
+    differences: Mapping[str, Figure] = Field({}, description="Model less baseline, case by case, by metric.")
 
 
 class Curve(_Part):

@@ -22,7 +22,7 @@ _SOME = 12
 
 
 def probes(spec: ModelSpec, members: Sequence[Member], data: Path) -> list[NDArray[np.float32]]:
-    """The middle patch of each whole case among the members, or of some boxes, [1, channel, *patch]; or a table's rows.
+    """Of whole cases among the members, or of some boxes, the middle patch [1, channel, *patch]; of a table rows.
 
     Raises
     ------

@@ -15,11 +15,12 @@ from torch.nn import functional
 from imaging.errors import ConfigurationError, ModelFailure
 from models.spec import ModelSpec
 from pipelines.lung_nodule.suspicion import Suspicion, check
+from pipelines.lung_nodule.traits import OF_NODULE, TRAITS
 from training.cohort import Cohort, Member
 from training.evaluation import influence
 from training.evaluation.pictures import draw_case
 from training.insertion.load import is_boxes
-from training.lung_cases import Rated, rated_of
+from training.lung_cases import Rated, is_exam, rated_of
 from training.tasks.network import build_network
 from training.tasks.settings import RatingSettings
 from training.tasks.task import Batch, Validation
@@ -32,17 +33,20 @@ class RatingTask:
     """Learns a `ModelSpec` that takes `pipelines.lung_nodule.traits.TRAITS` and has members."""
 
     def __init__(self, spec: ModelSpec, settings: RatingSettings) -> None:
+        self._of_exams = settings.source == "exams"
         try:
-            check(spec)
+            check(spec, OF_NODULE if self._of_exams else TRAITS)
         except ModelFailure as failure:
             raise ConfigurationError(f"models/{spec.name}/spec.yaml: {failure}") from None
         self._spec, self._settings = spec, settings
         self._members = spec.output.members or 0
 
     def check(self, cohort: Cohort) -> None:
-        """ConfigurationError when the cohort holds no nodules as boxes."""
-        if not any(is_boxes(member) for member in cohort.members):
-            raise ConfigurationError(f"{self._spec.name} learns from nodules as boxes; cohort {cohort.name} has none")
+        """ConfigurationError when the cohort holds no such nodules."""
+        wanted = is_exam if self._of_exams else is_boxes
+        if not any(wanted(member) for member in cohort.members):
+            what = f"nodules as {self._settings.source}"
+            raise ConfigurationError(f"{self._spec.name} learns from {what}; cohort {cohort.name} has none")
 
     def items(self, members: Sequence[Member], data: Path, tell: Callable[[float], None]) -> list[Rated]:
         """Every nodule among them, its traits computed; CohortError when a file was altered."""
@@ -59,7 +63,7 @@ class RatingTask:
     def sample(self, item: Rated, chance: np.random.Generator) -> Batch:
         """``row`` [trait] by one of the outlines, ``suspicious`` [1], and ``weight`` [member], all float32."""
         other = chance.random() < self._settings.other_outline_share
-        row = item.rows[int(chance.integers(len(item.rows)))] if other else item.row
+        row = item.rows[int(chance.integers(len(item.rows))) if other else 0]
         return {
             "row": torch.from_numpy(row),
             "suspicious": torch.tensor([float(item.suspicious)]),
@@ -94,7 +98,7 @@ class RatingTask:
 
     def _answers(self, network: nn.Module, items: Sequence[Rated]) -> NDArray[np.float32]:
         """[item, member]: scores."""
-        rows = torch.from_numpy(np.stack([item.row for item in items])).to(next(network.parameters()).device)
+        rows = torch.from_numpy(np.stack([item.rows[0] for item in items])).to(next(network.parameters()).device)
         with torch.inference_mode():
             scores: NDArray[np.float32] = network(rows)[:, 0].float().cpu().numpy()
         return scores

@@ -128,6 +128,9 @@ class RatingSettings(_Part):
     """How readers' rating of nodules is learnt."""
 
     kind: Literal["readers-rating"]
+    source: Literal["boxes", "exams"] = Field(
+        "boxes", description="Nodules as boxes of CT; or as segmented slices by exam, of a cohort of their own."
+    )
     other_outline_share: Share = Field(
         0.5,
         description="Share of samples whose traits are of any outline: the majority's, a reader's, or all together.",
