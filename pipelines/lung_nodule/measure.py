@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 
 from imaging import codes
 from imaging.geometry import Geometry
 from imaging.images import Mask, Volume
 from imaging.reading import Measurement
+from pipelines.lung_nodule.contour import crossings, extent
+
+_SMOOTHING = 0.7  # sigma, pixels
 
 
 @dataclass(frozen=True)
@@ -42,26 +44,18 @@ def axes(section: NDArray[np.bool_], geometry: Geometry) -> Axes:
 
     Notes
     -----
-    Measured on the convex hull of the outline that runs through the middles of the border pixels' outer edges: a
-    single pixel has its own width, where distances of centres would lose one pixel and distances of corners would
-    add most of one on a slanted border. The short axis is the hull's longest chord perpendicular to the long axis
-    (RECIST 1.1). On discs and ellipses of 6 to 25 pixels both come out 0.2 to 0.6 pixels long.
+    Measured on the contour at one half of the section smoothed by `_SMOOTHING` pixels, as its stairs would make it too
+    long: on ellipses of 6 to 25 pixels both axes come out right to 0.2 pixels on average. What is too small for that is
+    measured on the middles of the border pixels' outer edges, so that a single pixel has its own width. The short axis
+    is the longest chord perpendicular to the long axis (RECIST 1.1).
     """
-    rows, columns = np.nonzero(section)
-    edges = ((-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5))
-    middles = np.unique(np.concatenate([np.stack([rows + dr, columns + dc], 1) for dr, dc in edges]), axis=0)
-    in_slice = np.concatenate([np.zeros((len(middles), 1)), middles], axis=1)
-    mm = geometry.to_mm(in_slice) - geometry.to_mm((0, 0, 0))
-    # coordinates in the slice's own plane, along its rows' and columns' directions
-    plane = mm @ np.asarray(geometry.direction)[1:].T
-    outline = plane[ConvexHull(plane).vertices]
-    between = outline[:, None] - outline[None]
-    lengths = np.hypot(between[..., 0], between[..., 1])
-    first, second = np.unravel_index(int(np.argmax(lengths)), lengths.shape)
-    long = float(lengths[first, second])
-    along = between[first, second] / long
-    across = np.array([-along[1], along[0]])
-    return Axes(long, longest_chord(outline @ along, outline @ across))
+    spacing = np.asarray(geometry.spacing[1:])
+    padded = np.pad(section.astype(np.float64), 4)
+    for field in (ndimage.gaussian_filter(padded, _SMOOTHING), padded):
+        found = extent(crossings(field, 0.5) * spacing)
+        if found is not None:
+            return Axes(found.long_length, found.short_length)
+    raise ValueError("an empty section has no axes")
 
 
 def longest_chord(t: NDArray[np.float64], s: NDArray[np.float64]) -> float:

@@ -84,9 +84,23 @@ def test_a_square_along_the_pixels():
     section = np.zeros((20, 20), dtype=bool)
     section[4:14, 5:15] = True
     found = axes(section, geometry)
-    # 10 mm wide; the diagonal runs between the middles of the last pixels' edges
-    assert found.long == pytest.approx(np.hypot(10, 9))
+    # 10 mm wide; its corners are rounded off
+    assert found.long == pytest.approx(np.hypot(10, 9), abs=0.5)
     assert found.short == pytest.approx(np.hypot(10, 9), abs=1)
+
+
+@pytest.mark.parametrize("long", [7.0, 12.0, 24.0])
+def test_axes_of_sections_have_no_bias_beyond_a_fifth_of_a_pixel(long):
+    geometry = Geometry((1, 60, 60), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), AXIAL)
+    chance = np.random.default_rng(1)
+    errors = []
+    for _ in range(60):
+        y, x = (g - 30 - chance.uniform(-0.5, 0.5) for g in np.indices((60, 60)))
+        angle, ratio = chance.uniform(0, np.pi), chance.uniform(0.6, 1)
+        u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+        found = axes((2 * u / long) ** 2 + (2 * v / long / ratio) ** 2 <= 1, geometry)
+        errors.append((found.long - long, found.short - ratio * long))
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.25
 
 
 def test_the_short_axis_is_a_chord_not_a_shadow():
