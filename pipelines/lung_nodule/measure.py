@@ -44,10 +44,10 @@ def axes(section: NDArray[np.bool_], geometry: Geometry) -> Axes:
 
     Notes
     -----
-    Measured on the contour at one half of the section smoothed by `_SMOOTHING` pixels, as its stairs would make it too
-    long: on ellipses of 6 to 25 pixels both axes come out right to 0.2 pixels on average. What is too small for that is
-    measured on the middles of the border pixels' outer edges, so that a single pixel has its own width. The short axis
-    is the longest chord perpendicular to the long axis (RECIST 1.1).
+    Measured on the contour at one half of the section smoothed by `_SMOOTHING` pixels, as its stairs would make it
+    too long: on ellipses of 6 to 25 pixels both axes come out right to 0.2 pixels on average. What is too small for
+    that is measured on the middles of the border pixels' outer edges, so that a single pixel has its own width. The
+    short axis is the longest chord perpendicular to the long axis (RECIST 1.1).
     """
     spacing = np.asarray(geometry.spacing[1:])
     padded = np.pad(section.astype(np.float64), 4)
