@@ -10,7 +10,7 @@ from PIL import Image
 from pydicom import Dataset
 
 from dicom_node.objects.order import ResultOrder, Role
-from dicom_node.objects.panels import shown_frames
+from dicom_node.objects.panels import shown_earlier, shown_frames
 from dicom_node.objects.text import UTF8
 from imaging.codes import Code
 
@@ -77,7 +77,14 @@ def build_capture(order: ResultOrder, picture: Image.Image) -> Dataset:
     capture.DerivationDescription = (
         f"Findings of {reading.model.name} {reading.model.version}; research use, not for primary diagnosis"
     )
-    sources = [_source(frame.header, frame.frame_numbers) for frame in shown_frames(order)]
+    sources = [
+        _source(frame.header.SOPClassUID, frame.header.SOPInstanceUID, frame.frame_numbers)
+        for frame in shown_frames(order)
+    ]
+    sources += [
+        _source(s.sop_class_uid, s.sop_instance_uid, None if s.frame is None else [s.frame])
+        for s in shown_earlier(order)
+    ]
     if sources:
         capture.SourceImageSequence = sources
     return capture
@@ -90,10 +97,10 @@ def to_png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _source(header: Dataset, frame_numbers: list[int] | None) -> Dataset:
+def _source(sop_class_uid: str, sop_instance_uid: str, frame_numbers: list[int] | None) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID = header.SOPClassUID
-    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
     if frame_numbers is not None:
         item.ReferencedFrameNumber = frame_numbers
     purpose = Dataset()

@@ -15,7 +15,7 @@ from dicom_node.objects.order import Device, ResultOrder
 from dicom_node.objects.sources import Frame
 from imaging import codes
 from imaging.codes import Code
-from imaging.reading import Reading
+from imaging.reading import ModelIdentity, Reading
 
 Statement = tuple[Code, str]
 Evaluation = tuple[Code, Code]
@@ -27,26 +27,29 @@ def concept(code: Code) -> sr.CodedConcept:
     return sr.CodedConcept(code.value, code.scheme, code.meaning)
 
 
-def algorithm(order: ResultOrder) -> sr.AlgorithmIdentification:
-    """TID 4019. The model's digest comes first: some readers show only the first parameter."""
+def algorithm(order: ResultOrder, model: ModelIdentity | None = None) -> sr.AlgorithmIdentification:
+    """TID 4019 of a model, or of the reading's own with all that read together with it.
+
+    The model's digest comes first: some readers show only the first parameter.
+    """
     reading = order.reading
-    model = reading.model
+    asked = model or reading.model
     return sr.AlgorithmIdentification(
-        name=model.name,
-        version=model.version,
+        name=asked.name,
+        version=asked.version,
         parameters=[
-            f"sha256 {model.sha256}",
-            f"precision {model.precision}",
+            f"sha256 {asked.sha256}",
+            f"precision {asked.precision}",
             f"pipeline {reading.pipeline} {reading.pipeline_version}",
+            *(f"with {one.name} {one.version}, sha256 {one.sha256}" for one in asked.parts),
         ],
         family=concept(codes.ARTIFICIAL_INTELLIGENCE),
         manufacturer=order.device.manufacturer,
     )
 
 
-def segment_algorithm(reading: Reading, device: Device) -> hd.AlgorithmIdentificationSequence:
+def segment_algorithm(reading: Reading, device: Device, model: ModelIdentity) -> hd.AlgorithmIdentificationSequence:
     """The same identification in the form that a segment carries (PS3.3 table 10-19)."""
-    model = reading.model
     return hd.AlgorithmIdentificationSequence(
         name=model.name,
         family=concept(codes.ARTIFICIAL_INTELLIGENCE),

@@ -102,7 +102,6 @@ def build_document(
 def common_statements(order: ResultOrder) -> list[Statement]:
     """What every report says, read or not: who made it, what was not used, what was mended."""
     words, reading = wording(order.profile.language), order.reading
-    model = reading.model
     lines = [
         words.made_by.format(
             model=model.name,
@@ -111,7 +110,8 @@ def common_statements(order: ResultOrder) -> list[Statement]:
             precision=model.precision,
             pipeline=reading.pipeline,
             pipeline_version=reading.pipeline_version,
-        ),
+        )
+        for model in reading.model.each
     ]
     lines += [
         words.series_unused.format(message=reason.message, uid=reason.series_instance_uid or words.whole_study)

@@ -80,6 +80,35 @@ class PriorStudy:
 
 
 @dataclass(frozen=True, eq=False)
+class EarlierSlice:
+    """A slice of the earlier examination, to be shown beside the present one.
+
+    Parameters
+    ----------
+    image
+        [row, column] float32 in HU (or the image's own units).
+    spacing
+        Between rows, between columns, mm.
+    orientation
+        Image Orientation (Patient), six cosines; None when absent.
+    sop_class_uid, sop_instance_uid
+        Of its instance.
+    frame
+        Its number in an instance of several frames, from 1; None in one of one.
+    count
+        How many slices the series has.
+    """
+
+    image: NDArray[np.float32]
+    spacing: tuple[float, float]
+    orientation: tuple[float, ...] | None
+    sop_class_uid: str
+    sop_instance_uid: str
+    frame: int | None
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
 class ResultOrder:
     """Everything that goes into the objects of one reading. The same order always gives the same bytes.
 
@@ -98,6 +127,9 @@ class ResultOrder:
     key_slices
         Slices to be shown, [row, column] float32 in HU (or the image's own units), by index along the volume's slice
         axis. Those of the findings' `key_slice`; with no finding, any slice worth showing.
+    earlier_slices
+        Slices of the earlier examination to be shown, by index along its volume's slice axis: those of the findings'
+        `earlier`.
     profile
         How the destination wants its objects.
     written_at
@@ -119,6 +151,7 @@ class ResultOrder:
     institution: str | None = None
     predecessor: PredecessorReference | None = None
     prior: PriorStudy | None = None
+    earlier_slices: Mapping[int, EarlierSlice] = field(default_factory=dict)
 
     def sop_uid(self, role: Role) -> str:
         """SOP Instance UID of one of its objects."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dicom_node.objects.order import ResultOrder
+from dicom_node.objects.order import EarlierSlice, ResultOrder
 from dicom_node.objects.picture import Outline, Panel, Window, render
 from dicom_node.objects.sources import Frame
 from dicom_node.objects.wording import Wording, wording
@@ -16,29 +18,63 @@ from imaging.reading import Finding, Measurement
 SHOWN = 6  # panels; the report has all findings
 
 
+@dataclass(frozen=True)
+class _Place:
+    """One panel: a slice with the findings on it, or one finding beside its place in the earlier examination.
+
+    Parameters
+    ----------
+    earlier
+        Whether the slice is one of the earlier examination.
+    """
+
+    index: int
+    findings: tuple[Finding, ...] = ()
+    earlier: bool = False
+
+
+def _places(order: ResultOrder) -> list[_Place]:
+    """What is shown: before-and-after pairs first, side by side, then the other findings' slices."""
+    findings = [f for f in order.reading.findings if f.key_slice in order.key_slices]
+    if not order.reading.findings:
+        return [_Place(index) for index in sorted(order.key_slices)][:SHOWN]
+    paired = [f for f in findings if f.earlier is not None and f.earlier.key_slice in order.earlier_slices]
+    places = []
+    for finding in paired:
+        places.append(_Place(finding.key_slice, (finding,)))
+        assert finding.earlier is not None
+        places.append(_Place(finding.earlier.key_slice, (finding,), earlier=True))
+    alone = [f for f in findings if f not in paired]
+    slices = dict.fromkeys(f.key_slice for f in alone)
+    places += [_Place(index, tuple(f for f in alone if f.key_slice == index)) for index in slices]
+    return places[:SHOWN]
+
+
 def draw_picture(order: ResultOrder) -> Image.Image:
-    """The picture of a reading: its findings on their key slices, or the slices handed over when it has none."""
+    """The picture of a reading: its findings on their key slices, each beside the earlier examination where there is
+    one, or the slices handed over when it has none."""
     words, reading = wording(order.profile.language), order.reading
-    slices = dict.fromkeys(finding.key_slice for finding in reading.findings if finding.key_slice in order.key_slices)
-    if not reading.findings:
-        slices = dict.fromkeys(sorted(order.key_slices))
-    shown = list(slices)[:SHOWN]
-    panels = [_panel(order, index, words) for index in shown]
-    left_out = sum(finding.key_slice not in shown for finding in reading.findings)
+    places = _places(order)
+    panels = [_earlier_panel(order, p, words) if p.earlier else _panel(order, p, words) for p in places]
+    left_out = len(reading.findings) - len({f.number for p in places for f in p.findings})
     model = f"{reading.model.name} {reading.model.version}"
     heading = [reading.conclusion] if model in reading.conclusion else [reading.conclusion, model]
     if left_out:
         heading.append(words.more.format(count=left_out))
     if not panels:
         heading.append(words.none_shown)
-    return render(panels, _window(order, shown), words.research, heading, order.profile.language)
+    window = _window(order, [p.index for p in places if not p.earlier])
+    return render(panels, window, words.research, heading, order.profile.language)
 
 
 def shown_frames(order: ResultOrder) -> list[Frame]:
     """The source frames that the picture shows, for its Source Image Sequence."""
-    indices = [finding.key_slice for finding in order.reading.findings] or sorted(order.key_slices)
-    kept = [index for index in dict.fromkeys(indices) if index in order.key_slices][:SHOWN]
-    return [order.frames[index] for index in kept]
+    return [order.frames[index] for index in dict.fromkeys(p.index for p in _places(order) if not p.earlier)]
+
+
+def shown_earlier(order: ResultOrder) -> list[EarlierSlice]:
+    """The slices of the earlier examination that the picture shows."""
+    return [order.earlier_slices[index] for index in dict.fromkeys(p.index for p in _places(order) if p.earlier)]
 
 
 def _window(order: ResultOrder, shown: list[int]) -> Window:
@@ -55,9 +91,9 @@ def _window(order: ResultOrder, shown: list[int]) -> Window:
     return Window((low + high) / 2, max(high - low, 1.0))
 
 
-def _panel(order: ResultOrder, index: int, words: Wording) -> Panel:
+def _panel(order: ResultOrder, place: _Place, words: Wording) -> Panel:
+    index, findings = place.index, place.findings
     frame = order.frames[index]
-    findings = [finding for finding in order.reading.findings if finding.key_slice == index]
     outlines = tuple(
         Outline(number, section)
         for number in sorted(order.masks)
@@ -77,6 +113,28 @@ def _panel(order: ResultOrder, index: int, words: Wording) -> Panel:
         outlines=outlines,
         focus=_focus(order, findings[0]) if findings else None,
         letters=_letters(order),
+    )
+
+
+def _earlier_panel(order: ResultOrder, place: _Place, words: Wording) -> Panel:
+    """Where a finding lies in the earlier examination; nothing is outlined on it."""
+    (finding,), shown = place.findings, order.earlier_slices[place.index]
+    assert finding.earlier is not None
+    made = order.prior.study_date if order.prior else None
+    title = words.earlier_image.format(
+        date=made.isoformat() if made else words.unknown_date, slice=place.index + 1, count=shown.count
+    )
+    cosines = shown.orientation
+    letters = ("", "")
+    if cosines is not None:
+        letters = (_letter((cosines[0], cosines[1], cosines[2])), _letter((cosines[3], cosines[4], cosines[5])))
+    return Panel(
+        image=shown.image,
+        spacing=shown.spacing,
+        title=title,
+        lines=(words.earlier_label.format(number=finding.number, words=finding.earlier.words),),
+        focus=(finding.earlier.row, finding.earlier.column),
+        letters=letters,
     )
 
 

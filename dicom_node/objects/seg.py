@@ -116,7 +116,9 @@ def _description(order: ResultOrder, finding: Finding) -> hd.seg.SegmentDescript
         segmented_property_category=concept(finding.category),
         segmented_property_type=concept(finding.kind),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=segment_algorithm(order.reading, order.device),
+        algorithm_identification=segment_algorithm(
+            order.reading, order.device, finding.outlined_by or order.reading.model
+        ),
         tracking_uid=order.tracking_uid(finding),
         tracking_id=tracking_id(finding),
         anatomic_regions=[concept(finding.site)],

@@ -84,6 +84,10 @@ def _statements(order: ResultOrder) -> list[Statement]:
             for a in finding.assessments
             if a.rule
         ]
+        lines += [words.remark.format(name=name, note=note) for note in finding.notes]
+        if finding.earlier is not None and finding.earlier.words:
+            at = finding.earlier
+            lines.append(words.earlier.format(name=name, slice=at.key_slice + 1, words=at.words))
     return [
         (codes.CONCLUSION, reading.conclusion),
         *((codes.COMMENT, line) for line in lines),
@@ -107,7 +111,7 @@ def _group(order: ResultOrder, finding: Finding) -> Group:
             )
         ],
         "algorithm_id": algorithm(order),
-        "measurements": [_measurement(finding, m, key) for m in _measurements(finding)],
+        "measurements": [_measurement(order, finding, m, key) for m in _measurements(finding)],
         "qualitative_evaluations": [
             sr.QualitativeEvaluation(concept(a.concept), concept(a.value)) for a in finding.assessments
         ],
@@ -146,7 +150,7 @@ def _measurements(finding: Finding) -> list[Measurement]:
     return measured
 
 
-def _measurement(finding: Finding, measurement: Measurement, key: Frame) -> sr.Measurement:
+def _measurement(order: ResultOrder, finding: Finding, measurement: Measurement, key: Frame) -> sr.Measurement:
     if not math.isfinite(measurement.value):
         raise ResultError(f"finding {finding.number}: {measurement.concept.meaning} isn't a number")
     # The image below the number is what older OHIF versions need to show it at all, and where they jump to
@@ -155,6 +159,7 @@ def _measurement(finding: Finding, measurement: Measurement, key: Frame) -> sr.M
         value=measurement.value,
         unit=concept(measurement.unit),
         derivation=concept(measurement.derivation) if measurement.derivation else None,
+        algorithm_id=algorithm(order, measurement.by) if measurement.by else None,
         referenced_images=[_reference(sr.SourceImageForMeasurement, key)],
     )
 

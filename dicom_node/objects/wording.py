@@ -30,6 +30,8 @@ class Wording:
     place: str
     rule: str
     uncertainty: str
+    remark: str
+    earlier: str
     mended: str
     note: str
     replaces: str
@@ -37,7 +39,9 @@ class Wording:
     unknown_date: str
     whole_study: str
     image: str
+    earlier_image: str
     label: str
+    earlier_label: str
     derived: str
     more: str
     none_shown: str
@@ -62,6 +66,8 @@ _EN = Wording(
     place="{name}: {place}",
     rule="{name}, {concept} = {value}: {rule}",
     uncertainty="{name}, measurement uncertainty: {errors}",
+    remark="{name}: {note}",
+    earlier="{name} in the earlier examination, slice {slice}: {words}",
     mended="Header mended in the copy: {note}",
     note="Note: {note}",
     replaces="Replaces the earlier report {uid}",
@@ -69,14 +75,17 @@ _EN = Wording(
     unknown_date="date unknown",
     whole_study="whole study",
     image="series {series}, image {image} (slice {slice} of {count})",
+    earlier_image="earlier examination: {date}, slice {slice} of {count}",
     label="{number}  {kind}: {place}",
+    earlier_label="{number}  {words}",
     derived="{derivation} {name}",
     more="Further findings, in the report but not in this picture: {count}",
     none_shown="no image shown",
     no_description="no description",
     terms=MappingProxyType({"Long Axis": "long axis", "Short Axis": "short axis", "Diameter": "diameter",
                             "Mean": "mean", "Volume": "volume", "Attenuation Coefficient": "attenuation",
-                            "Certainty of Finding": "certainty"}),
+                            "Certainty of Finding": "certainty", "Solid component size": "solid component",
+                            "Maximum 3D Diameter of a Mesh": "largest extent"}),
 )  # fmt: skip
 
 _ZH = Wording(
@@ -91,6 +100,8 @@ _ZH = Wording(
     place="{name}：{place}",
     rule="{name}，{concept} = {value}：{rule}",
     uncertainty="{name}，测量不确定度：{errors}",
+    remark="{name}：{note}",
+    earlier="{name} 在既往检查中（第 {slice} 层）：{words}",
     mended="副本中修正的文件头：{note}",
     note="备注：{note}",
     replaces="替代先前的报告 {uid}",
@@ -98,7 +109,9 @@ _ZH = Wording(
     unknown_date="日期未知",
     whole_study="整个检查",
     image="序列 {series}，图像 {image}（第 {slice} 层，共 {count} 层）",
+    earlier_image="既往检查：{date}，第 {slice} 层，共 {count} 层",
     label="{number}  {kind}：{place}",
+    earlier_label="{number}  {words}",
     derived="{derivation}{name}",
     more="另有 {count} 处发现见报告，本图未显示",
     none_shown="无图像",
@@ -107,7 +120,15 @@ _ZH = Wording(
                             "Mean": "平均", "Volume": "体积", "Attenuation Coefficient": "CT 值",
                             "Certainty of Finding": "置信度", "Lung": "肺", "Right": "右", "Left": "左",
                             "Upper lobe of lung": "肺上叶", "Lower lobe of lung": "肺下叶",
-                            "Middle lobe of right lung": "右肺中叶", "Hippocampus": "海马"}),
+                            "Middle lobe of right lung": "右肺中叶", "Hippocampus": "海马",
+                            "Maximum 3D Diameter of a Mesh": "最大径", "Solid component size": "实性成分大小",
+                            "Mean diameter in the plane that shows most": "最大平面平均直径",
+                            "Volume of the solid part": "实性成分体积", "Probability of cancer": "恶性概率",
+                            "Agreement with readers' rating: suspicious": "与阅片者可疑评分的一致性",
+                            "Change of volume since the earlier CT": "与既往 CT 相比的体积变化",
+                            "Volume doubling time": "体积倍增时间", "Composition": "密度类型", "solid": "实性",
+                            "part-solid": "部分实性", "ground glass": "磨玻璃", "Description of Change": "变化",
+                            "New": "新发", "Increased": "增大", "No change": "无变化", "Decreased": "缩小"}),
 )  # fmt: skip
 
 

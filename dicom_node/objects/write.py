@@ -10,7 +10,15 @@ from pydicom import Dataset
 from dicom_node.objects.capture import build_capture, to_png
 from dicom_node.objects.encode import choose_character_set, encode, settle
 from dicom_node.objects.not_read import build_not_read
-from dicom_node.objects.order import Device, PredecessorReference, PriorStudy, ResultObject, ResultOrder, Role
+from dicom_node.objects.order import (
+    Device,
+    EarlierSlice,
+    PredecessorReference,
+    PriorStudy,
+    ResultObject,
+    ResultOrder,
+    Role,
+)
 from dicom_node.objects.panels import draw_picture
 from dicom_node.objects.seg import build_segmentation
 from dicom_node.objects.sr import build_report
@@ -18,7 +26,16 @@ from dicom_node.objects.verify import check_objects
 from imaging.errors import ResultError
 from imaging.reading import ReadingStatus
 
-__all__ = ["Device", "PredecessorReference", "PriorStudy", "ResultObject", "ResultOrder", "Role", "write_objects"]
+__all__ = [
+    "Device",
+    "EarlierSlice",
+    "PredecessorReference",
+    "PriorStudy",
+    "ResultObject",
+    "ResultOrder",
+    "Role",
+    "write_objects",
+]
 
 
 def write_objects(order: ResultOrder) -> tuple[ResultObject, ...]:

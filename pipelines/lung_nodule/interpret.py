@@ -11,6 +11,7 @@ from imaging import codes
 from imaging.images import Volume
 from imaging.pipeline import Pipeline, Prior, Selection
 from imaging.reading import Finding, ModelIdentity, PipelineResult, Reading, ReadingStatus
+from imaging.stages import stage
 from pipelines.lung_nodule.compare import Compared, Past, Present, compare
 from pipelines.lung_nodule.configuration import LungNoduleConfiguration
 from pipelines.lung_nodule.followup.pairing import Shown
@@ -59,13 +60,17 @@ def interpret(
     ImageError
         ANATOMY_NOT_FOUND where no lungs are; WRONG_BODY_PART where only their bases are.
     """
-    lungs = find_lungs(volume, rules.lungs)
-    marks = way.find(volume, lungs)
-    every = [nodule for mark in marks if mark.reported and (nodule := way.measure(volume, mark)) is not None]
+    with stage("lungs"):
+        lungs = find_lungs(volume, rules.lungs)
+    with stage("find"):
+        marks = way.find(volume, lungs)
+    with stage("measure"):
+        every = [nodule for mark in marks if mark.reported and (nodule := way.measure(volume, mark)) is not None]
     shown = every[: rules.max_findings]
     faint = [mark for mark in marks if not mark.reported]
     present = Present(Shown(volume, lungs), shown, faint)
-    compared = compare(present, prior, way, rules) if prior is not None else Compared(tuple(shown), ())
+    with stage("compare"):
+        compared = compare(present, prior, way, rules) if prior is not None else Compared(tuple(shown), ())
     hidden_ml = _hidden_ml(volume, lungs)
     order = order_of(selection.study, volume.series, rules.order)
     told = Told(

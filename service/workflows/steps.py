@@ -16,8 +16,16 @@ from numpy.typing import NDArray
 
 from dicom_node.objects.profile import ObjectProfile
 from dicom_node.objects.sources import read_sources
-from dicom_node.objects.write import Device, PredecessorReference, PriorStudy, ResultOrder, write_objects
+from dicom_node.objects.write import (
+    Device,
+    EarlierSlice,
+    PredecessorReference,
+    PriorStudy,
+    ResultOrder,
+    write_objects,
+)
 from dicom_node.reader.images import load_images
+from dicom_node.reader.stack import ordered_frames
 from dicom_node.reader.volume import decode_slices
 from imaging.errors import EngineError, ImageError, ModelFailure, ResultError, StorageError
 from imaging.pipeline import Engine, Prior, Refusal, Selection
@@ -210,6 +218,7 @@ class Reader:
             device=self.device,
             predecessor=self._predecessor(request, profile),
             prior=_prior_study(request, result.reading),
+            earlier_slices=self._earlier_slices(request, result.reading),
         )
 
     def _key_slices(self, request: ReadingRequest, reading: Reading) -> Mapping[int, NDArray[np.float32]]:
@@ -220,6 +229,26 @@ class Reader:
         middle = sum(len(instance.frames) for instance in series.instances) // 2
         wanted = {f.key_slice for f in reading.findings} or {middle}
         return decode_slices(series, sorted(wanted), self.path_of)
+
+    def _earlier_slices(self, request: ReadingRequest, reading: Reading) -> Mapping[int, EarlierSlice]:
+        """The slices of the earlier examination on which the findings' places lie; none where it is gone by now."""
+        series = request.prior.selection.series[0] if request.prior else None
+        wanted = {f.earlier.key_slice for f in reading.findings if f.earlier is not None}
+        if series is None or not wanted or not all(self._is_here(i.blob) for i in series.instances):
+            return {}
+        frames = ordered_frames(series)
+        return {
+            index: EarlierSlice(
+                image=image,
+                spacing=frames[index].info.pixel_spacing or (1.0, 1.0),
+                orientation=frames[index].info.orientation,
+                sop_class_uid=frames[index].instance.sop_class_uid,
+                sop_instance_uid=frames[index].instance.sop_instance_uid,
+                frame=frames[index].index + 1 if len(frames[index].instance.frames) > 1 else None,
+                count=len(frames),
+            )
+            for index, image in decode_slices(series, sorted(wanted), self.path_of).items()
+        }
 
     def _predecessor(self, request: ReadingRequest, profile: ObjectProfile) -> PredecessorReference | None:
         """The latest earlier report in this profile."""

@@ -21,6 +21,7 @@ from imaging.images import Mask
 from tests.dicom_node.objects.orders import (
     ct_geometry,
     finding,
+    judged_order,
     not_read_order,
     order_for,
     reading,
@@ -75,6 +76,17 @@ def test_report_of_each_class(order: ResultOrder, sr_class: SRClass, tmp_path: P
 @pytest.mark.parametrize("role", [Role.SEG, Role.PICTURE])
 def test_segmentation_and_picture(order: ResultOrder, role: Role, tmp_path: Path) -> None:
     assert_clean(validate_file(save(write_objects(order), tmp_path)[role]))
+
+
+@pytest.mark.data
+def test_what_several_models_and_an_earlier_examination_tell(order: ResultOrder, tmp_path: Path) -> None:
+    told = judged_order(order)
+    paths = save(write_objects(told), tmp_path)
+    for path in paths.values():
+        assert_clean(validate_file(path))
+    first = read_report(paths[Role.SR], tmp_path)["Measurements"][0]
+    assert len(measured(first)) == len(told.reading.findings[0].measurements)
+    assert {codes.PART_SOLID.value, codes.INCREASED.value, codes.LUNG_RADS_4B.value} <= evaluated(first)
 
 
 @pytest.mark.data

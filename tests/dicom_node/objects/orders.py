@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,24 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from dicom_node.objects.order import Device, ResultOrder
+from dicom_node.objects.order import Device, EarlierSlice, PriorStudy, ResultOrder
 from dicom_node.objects.sources import read_sources
 from dicom_node.objects.uids import derive_uid
 from imaging import codes
+from imaging.codes import Code
 from imaging.geometry import Geometry
 from imaging.images import Mask
-from imaging.reading import Assessment, Finding, Measurement, ModelIdentity, Reading, ReadingStatus
+from imaging.reading import (
+    Assessment,
+    EarlierPlace,
+    Finding,
+    Measurement,
+    ModelIdentity,
+    Reading,
+    ReadingStatus,
+)
 from imaging.reasons import Reason, ReasonKind
+from imaging.study import InstanceInfo, SeriesInfo
 
 DEVICE = Device("Raysight", "0.1.0", "RS-1", derive_uid("test", "device"), "server room")
 MODEL = ModelIdentity("lung-nodule-classical", "0.1.0", "0" * 63 + "1")
@@ -184,6 +194,63 @@ def order_for(
 def small_order(folder: Path, **changes: Any) -> ResultOrder:
     """Two findings on the written CT."""
     return order_for(write_ct(folder), ct_geometry(), [((3, 30, 20), 4.0), ((6, 20, 30), 3.0)], **changes)
+
+
+SEGMENTER = ModelIdentity("segmenter", "3", "2" * 64, "float32")
+RATER = ModelIdentity("rater", "4", "3" * 64, "float32")
+RULES = ModelIdentity("rules", "0.2.0", "4" * 64)
+EARLIER_STUDY = "1.2.840.7"
+
+
+def judged_order(order: ResultOrder) -> ResultOrder:
+    """The order's first finding as several models and an earlier examination tell of it; the others as they are."""
+    first, *others = order.reading.findings
+    sized = tuple(replace(m, by=SEGMENTER) for m in first.measurements)
+    told = (
+        Measurement(codes.PLANE_DIAMETER, 8.4, codes.MM, error=0.7, by=SEGMENTER),
+        Measurement(codes.MAXIMUM_DIAMETER, 9.9, codes.MM, error=0.7, by=SEGMENTER),
+        Measurement(codes.SOLID_SIZE, 4.1, codes.MM, codes.MEAN, 0.6, SEGMENTER),
+        Measurement(codes.SOLID_VOLUME, 36.0, codes.MM3, error=9.0, by=SEGMENTER),
+        Measurement(codes.READER_SUSPICION, 34.0, codes.PERCENT, by=RATER),
+        Measurement(codes.PROBABILITY_OF_CANCER, 8.3, codes.PERCENT, by=RULES),
+        Measurement(codes.VOLUME_CHANGE, 57.0, codes.PERCENT, by=RULES),
+        Measurement(codes.DOUBLING_TIME, 276.0, codes.DAY, by=RULES),
+    )
+    row = Code("FL17-S1-GT8", "99RAYSIGHT", "Fleischner 2017, table row S1-GT8")
+    coded = (
+        Assessment(codes.COMPOSITION, codes.PART_SOLID),
+        Assessment(codes.CHANGE, codes.INCREASED, "grown; volume +57 % (95 % +31 to +88 %) in 180 days"),
+        Assessment(codes.LUNG_RADS, codes.LUNG_RADS_4B, "Lung-RADS v2022, this nodule, if confirmed: category 4B"),
+        Assessment(codes.ASSESSMENT_CATEGORY, row, "Fleischner 2017, this nodule, if confirmed: row FL17-S1-GT8"),
+    )
+    judged = replace(
+        first,
+        measurements=sized + told,
+        assessments=coded,
+        notes=("Agreement with readers' rating: 34 % (18 to 52 %). Not a probability of cancer.",),
+        outlined_by=SEGMENTER,
+        earlier=EarlierPlace("1.2.840.7.1", 2, 30.0, 20.0, "7.9 × 6.1 mm, 0.19 ml"),
+    )
+    series = SeriesInfo("1.2.840.7.1", "CT", tuple(_earlier_image(n) for n in range(4)), 3, description="Lung")
+    shown = EarlierSlice(
+        np.full((60, 50), -700, np.float32), (0.8, 0.7), (1, 0, 0, 0, 1, 0), CTImageStorage, "1.2.840.7.1.2", None, 4
+    )
+    model = replace(order.reading.model, parts=(SEGMENTER, RATER))
+    return replace(
+        order,
+        reading=replace(
+            order.reading, model=model, findings=(judged, *others), prior_study_instance_uid=EARLIER_STUDY
+        ),
+        prior=PriorStudy(EARLIER_STUDY, date(2026, 5, 1), (series,)),
+        earlier_slices={2: shown},
+    )
+
+
+def _earlier_image(number: int) -> InstanceInfo:
+    uid = f"1.2.840.7.1.{number}"
+    return InstanceInfo(
+        EARLIER_STUDY, "1.2.840.7.1", uid, CTImageStorage, "", uid, uid, is_image=True, ours=False, modality="CT"
+    )
 
 
 def not_read_order(paths: Sequence[Path], kind: ReasonKind = ReasonKind.MISSING_SLICE, **changes: Any) -> ResultOrder:

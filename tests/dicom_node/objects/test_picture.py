@@ -11,12 +11,20 @@ from PIL import Image
 
 from dicom_node.objects import fonts
 from dicom_node.objects.fonts import load_font, require_glyphs
-from dicom_node.objects.panels import draw_picture, shown_frames
+from dicom_node.objects.panels import _places, draw_picture, shown_earlier, shown_frames
 from dicom_node.objects.picture import OUTLINE, TILE, Outline, Panel, Window, render
 from dicom_node.objects.profile import Language, ObjectProfile
 from imaging.errors import ResultError
 from imaging.reading import Finding
-from tests.dicom_node.objects.orders import ct_geometry, finding, order_for, reading, small_order, write_ct
+from tests.dicom_node.objects.orders import (
+    ct_geometry,
+    finding,
+    judged_order,
+    order_for,
+    reading,
+    small_order,
+    write_ct,
+)
 
 LUNG = Window(-600, 1500)
 
@@ -148,3 +156,13 @@ def test_a_finding_without_its_slice_is_still_named(tmp_path: Path) -> None:
     point = finding(1, None, geometry, (3, 30, 20))
     marked = replace(order, masks={}, reading=reading(order.reading.study_instance_uid, [point]))
     assert outlined(draw_picture(marked)) < outlined(draw_picture(order))
+
+
+def test_before_and_after_stand_side_by_side(tmp_path: Path) -> None:
+    order = judged_order(small_order(tmp_path))
+    places = [(p.index, p.earlier, [f.number for f in p.findings]) for p in _places(order)]
+    assert places == [(3, False, [1]), (2, True, [1]), (6, False, [2])]
+    alone = replace(order, earlier_slices={})
+    assert [(p.index, p.earlier) for p in _places(alone)] == [(3, False), (6, False)]
+    assert draw_picture(order).size[1] > draw_picture(alone).size[1]
+    assert len(shown_frames(order)) == 2 and len(shown_earlier(order)) == 1

@@ -27,9 +27,13 @@ from imaging.study import InstanceInfo, SeriesInfo
 from tests.dicom_node.objects.orders import (
     BEIJING,
     OBVIOUS,
+    RATER,
+    RULES,
+    SEGMENTER,
     ball,
     ct_geometry,
     finding,
+    judged_order,
     not_read_order,
     order_for,
     reading,
@@ -436,3 +440,40 @@ def test_a_part_of_an_organ_is_named_in_report_and_segment(tmp_path: Path) -> No
     assert done.ConceptCodeSequence[0].CodeValue == codes.SUCCEEDED.value
     assert "Structures measured by" in texts(made[Role.SR])
     assert "above threshold" not in texts(made[Role.SR])
+
+
+def test_every_model_is_named_where_it_spoke(tmp_path: Path) -> None:
+    order = judged_order(small_order(tmp_path))
+    made = parsed(order)
+    report, said = made[Role.SR], texts(made[Role.SR])
+    for model in order.reading.model.each:
+        assert f"Made by {model.name} {model.version} (sha256 {model.sha256}" in said
+    groups = items(report, "125007")
+    first = groups[0].ContentSequence
+    own = [i.TextValue for i in first if i.ConceptNameCodeSequence[0].CodeValue == "111002"]
+    assert own[0] == f"sha256 {order.reading.model.sha256}"
+    assert own[-2:] == [f"with {m.name} {m.version}, sha256 {m.sha256}" for m in (SEGMENTER, RATER)]
+    by = {}
+    for number in (i for i in first if i.ValueType == "NUM"):
+        names = [
+            i.TextValue
+            for i in number.ContentSequence
+            if i.ValueType == "TEXT" and i.ConceptNameCodeSequence[0].CodeValue == "111001"
+        ]
+        by[number.ConceptNameCodeSequence[0].CodeValue] = names
+    assert by[codes.VOLUME.value] == by[codes.PLANE_DIAMETER.value] == [SEGMENTER.name]
+    assert (by[codes.READER_SUSPICION.value], by[codes.DOUBLING_TIME.value]) == ([RATER.name], [RULES.name])
+    segments = made[Role.SEG].SegmentSequence
+    names = [s.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName for s in segments]
+    assert names == [SEGMENTER.name, order.reading.model.name]
+
+
+def test_what_no_code_says_and_the_earlier_place_are_said(tmp_path: Path) -> None:
+    order = judged_order(small_order(tmp_path))
+    made = parsed(order)
+    said = texts(made[Role.SR])
+    assert "Nodule 1: Agreement with readers' rating: 34 % (18 to 52 %). Not a probability of cancer." in said
+    assert "Nodule 1 in the earlier examination, slice 3: 7.9 × 6.1 mm, 0.19 ml" in said
+    assert "Nodule 1, Description of Change = Increased: grown; volume +57 %" in said
+    shown = [s.ReferencedSOPInstanceUID for s in made[Role.PICTURE].SourceImageSequence]
+    assert "1.2.840.7.1.2" in shown and len(shown) == 3
