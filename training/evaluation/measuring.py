@@ -1,4 +1,4 @@
-"""Measuring steps for the synthetic follow-up, until a trained segmentation takes their place."""
+"""Measuring steps for the synthetic follow-up."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from scipy import ndimage
 from imaging import codes
 from imaging.geometry import Vector
 from imaging.images import Mask, Volume
+from imaging.pipeline import OpenModel
+from models.spec import ModelSpec
 from pipelines.lung_nodule.candidates import find_candidates
-from pipelines.lung_nodule.configuration import CandidateRules
+from pipelines.lung_nodule.configuration import CandidateRules, SegmentRules, SizeRules
 from pipelines.lung_nodule.followup.pairing import Shown
 from pipelines.lung_nodule.measure import measurements
 from pipelines.lung_nodule.outline import halfway, outline
+from pipelines.lung_nodule.segment import segment_nodule
+from pipelines.lung_nodule.sizes import measure_nodule
 from training.evaluation.followup import Measure, Sized, Step
 from training.insertion.pairs import Inserted
 
@@ -48,6 +52,22 @@ def baseline_outline(rules: CandidateRules) -> Step:
             if near < 0 or away[near] > max(_NEAR_MM, candidates[near].diameter / 2):
                 return None
             return _sized(outline(ct.volume, candidates[near]), ct.volume)
+
+        return measure
+
+    return ready
+
+
+def network_outline(model: OpenModel, spec: ModelSpec, segmenting: SegmentRules, measuring: SizeRules) -> Step:
+    """The network's outline at the point, with its sizes and their errors, as when serving."""
+
+    def ready(ct: Shown, inserted: Sequence[Inserted]) -> Measure:
+        def measure(point: Vector) -> Sized | None:
+            nodule = segment_nodule(ct.volume, point, model, spec, segmenting)
+            if nodule is None:
+                return None
+            sizes = measure_nodule(ct.volume, nodule, measuring)
+            return Sized(sizes.volume.value, sizes.volume.error, sizes.mean_diameter.value)
 
         return measure
 

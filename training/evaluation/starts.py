@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 from zlib import crc32
@@ -12,17 +10,15 @@ import numpy as np
 
 from imaging.geometry import Vector
 from imaging.pipeline import OpenModel
-from inference.engine import OnnxEngine
-from models.provenance import Provenance
-from models.publish import publish
 from models.spec import ModelSpec
-from models.store import SHIPPED, ModelStore
+from models.store import SHIPPED
 from pipelines.lung_nodule.configuration import MarkRules
 from pipelines.lung_nodule.network_marks import marks_on_grid, volume_input
 from pipelines.lung_nodule.segment import cut_out, field_of_view
 from training.evaluation.folds import folds_in
 from training.evaluation.nodule_cases import NoduleCase
-from training.runs.folder import RunFolder, all_runs
+from training.evaluation.opened import open_run
+from training.runs.folder import all_runs
 
 DETECTOR = "lung_nodule_detector"
 _LEAST = 0.02  # the highest peak on the nodule is taken, also one too low for a mark: small nodules aren't left out
@@ -80,6 +76,20 @@ class Marked:
         return next((mark.point for mark in found.marks if case.hit(mark.point)), None)
 
 
+class Once:
+    """Another start that isn't asked twice for the same case: model and baseline start alike."""
+
+    def __init__(self, start: Start) -> None:
+        self.words = start.words
+        self._start = start
+        self._last: tuple[NoduleCase, Vector | None] | None = None
+
+    def __call__(self, case: NoduleCase) -> Vector | None:
+        if self._last is None or self._last[0] is not case:
+            self._last = case, self._start(case)
+        return self._last[1]
+
+
 def start_for(fold: int | None, models: Path = SHIPPED) -> Start:
     """The shipped detector of the run that left out ``fold``; where there is none, `Drawn`.
 
@@ -91,21 +101,4 @@ def start_for(fold: int | None, models: Path = SHIPPED) -> Start:
         It can't be loaded.
     """
     runs = [run for run in all_runs(folds_in(models, DETECTOR)) if fold is not None and run.record.fold == fold]
-    return Marked(*_opened(runs[-1])) if runs else Drawn()
-
-
-def _opened(run: RunFolder) -> tuple[OpenModel, ModelSpec]:
-    record, content = run.record, run.onnx()
-    assert record.onnx_sha256 is not None  # `RunFolder.onnx` has compared it
-    with tempfile.TemporaryDirectory() as scratch:
-        store = ModelStore((Path(scratch),))
-        version = Provenance(
-            model=record.model,
-            version="1",
-            sha256=record.onnx_sha256,
-            origin="released",
-            created=datetime.now(UTC),
-            spec=record.spec,
-        )
-        publish(store, content, version)
-        return OnnxEngine(store).open(record.model, "1"), record.spec
+    return Once(Marked(*open_run(runs[-1]))) if runs else Drawn()
