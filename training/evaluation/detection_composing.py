@@ -44,7 +44,7 @@ def compose(ground: Ground, nodules: Sequence[KnownNodule], chance: np.random.Ge
         place = made.put(scene, healthy, chance) if healthy is not None else None
         if healthy is not None and place is not None:
             others = itertools.islice(plausible_places(ground, healthy, chance, 2 * CONTROLS), CONTROLS)
-            made.targets.append(sham_target(known, size, ground, place, [other.index for other in others]))
+            made.targets.append(sham_target(known, size, ground, healthy, place, others=[o.index for o in others]))
     return scene, made
 
 

@@ -46,6 +46,14 @@ METRICS = (
         interval="count",
         over="lung_marked",
     ),
+    Metric(
+        name="clean_shams_marked",
+        title="The same, where the seam cuts neither vessel nor wall",
+        unit="times",
+        higher_is_better=False,
+        interval="count",
+        over="clean_lung_marked",
+    ),
 )
 
 
@@ -168,7 +176,8 @@ def pool(found: Sequence[ScanFound]) -> tuple[CaseScores, ...]:
                 scores = sham.scores(scan.scan, target)
             else:
                 continue
-            cases.append(_case(target.name, target.subject, scores, groups=target.groups))
+            groups = {} if target.kind == "sham" else target.groups
+            cases.append(_case(target.name, target.subject, scores, groups=groups))
     return tuple(cases)
 
 
@@ -220,7 +229,10 @@ class _Shams:
             return {}
         tree, reach = self._trees[scan], sham.reach
         marked = tree.query(sham.controls, distance_upper_bound=reach)[0] <= reach if tree else np.zeros(1)
-        return {"shams_marked": float(sham.score > self._least), "lung_marked": float(np.mean(marked))}
+        scores = {"shams_marked": float(sham.score > self._least), "lung_marked": float(np.mean(marked))}
+        if sham.groups.get("seam") == "clean":
+            scores |= {f"clean_{name}": score for name, score in scores.items()}
+        return scores
 
 
 def _share(targets: Sequence[Answered], threshold: float) -> float:

@@ -13,13 +13,14 @@ from scipy import ndimage
 from imaging.geometry import Index
 from training.insertion.ground import DENSE_HU, READERS_NEEDED, Box, Ground
 from training.insertion.load import KnownNodule
-from training.insertion.piece import sampled
+from training.insertion.piece import Piece, sampled
 from training.insertion.place import Place
 from training.lidc.scans import LEAST_REACH_MM, NoduleTruth, ScanTruth
 
 SHELL_MM = 2.0
 """Round an outline: what a blend changes, and where a vessel would be met."""
 _AT_VESSEL = 0.1  # share of the shell that is dense
+_CUT = 0.005  # a seam with a greater dense share cuts a vessel
 
 Kind = Literal["nodule", "tumour", "unsure", "inserted", "sham"]
 
@@ -40,7 +41,7 @@ class Target:
     hit
         Whether a mark at (x, y, z), LPS, mm, is on it.
     groups
-        By criterion (size, density, place, box), the group it stands in.
+        By criterion (diameter, density, place, box; of a sham its seam), the group it stands in.
     controls
         Of a sham: [n, 3] LPS mm, other places that it might have got.
     reach
@@ -97,7 +98,9 @@ def inserted_target(known: KnownNodule, size: float, ground: Ground, place: Plac
     return Target(known.box.key, "inserted", known.box.patient, size, hit, groups)
 
 
-def sham_target(known: KnownNodule, size: float, ground: Ground, place: Place, others: Sequence[Index]) -> Target:
+def sham_target(
+    known: KnownNodule, size: float, ground: Ground, healthy: Piece, place: Place, *, others: Sequence[Index]
+) -> Target:
     """Healthy lung that was put in, and other places that it might have got."""
     reach = max(known.piece.diameter / 2, LEAST_REACH_MM) + SHELL_MM  # its seam is of it
     centre = ground.geometry.to_mm(place.index)
@@ -106,7 +109,19 @@ def sham_target(known: KnownNodule, size: float, ground: Ground, place: Place, o
         return bool(np.linalg.norm(np.asarray(point) - centre) <= reach)
 
     controls = ground.geometry.to_mm(others) if others else np.empty((0, 3))
-    return Target(f"{known.box.key} sham", "sham", known.box.patient, size, hit, {}, controls, reach)
+    groups = {"seam": "clean" if _clean(ground, healthy, place) else "crossed"}
+    return Target(f"{known.box.key} sham", "sham", known.box.patient, size, hit, groups, controls, reach)
+
+
+def _clean(ground: Ground, healthy: Piece, place: Place) -> bool:
+    """Whether neither a vessel nor the wall, of the sham or of the ground, is cut by a sham's seam."""
+    sham = sampled(healthy, ground.spacing, place.turn, 1.0, SHELL_MM + 1)
+    box = cube(place.index, sham.body.shape[0] // 2, ground)
+    if box is None:
+        return False
+    away = ndimage.distance_transform_edt(~sham.body) * ground.spacing
+    shell = (away > 0) & (away <= SHELL_MM + 1)
+    return all((hu[shell] > DENSE_HU).mean() < _CUT for hu in (sham.hu, ground.hu[box]))
 
 
 def _at_vessel(ground: Ground, place: Place, body: NDArray[np.bool_]) -> bool:

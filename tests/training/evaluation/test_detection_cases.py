@@ -52,10 +52,10 @@ def nodule(name: str, radius: float, texture: int = 5) -> KnownNodule:
 
 @pytest.fixture(scope="module")
 def ground() -> Ground:
-    """A cube of even lung; no wall is near."""
+    """A cube of even lung; nothing is put near its border."""
     shape = (SIZE, SIZE, SIZE)
     hu = np.random.default_rng(0).normal(-870, 5, shape).astype(np.int16)
-    depth = np.full(shape, 30, np.float16)
+    depth = np.pad(np.full((SIZE - 24,) * 3, 30, np.float16), 12)
     geometry = Geometry(shape, (1.0, 1.0, 1.0), (-50.0, 7.0, 100.0), AXES)
     return Ground("lung", hu, depth, np.zeros(shape, np.uint8), (), geometry, 1.0)
 
@@ -104,7 +104,15 @@ def test_a_sham_is_healthy_lung_with_other_places_to_compare(composed: ComposedS
     for sham in shams:
         assert sham.controls is not None and sham.controls.shape == (50, 3)
         assert sham.reach == pytest.approx(sham.diameter / 2 + 2, abs=0.3)
+        assert sham.groups == {"seam": "clean"}
     assert composed.hu[composed.where].mean() < -800
+
+
+def test_a_seam_that_cuts_a_vessel_is_not_clean(ground: Ground) -> None:
+    hu = ground.hu.copy()
+    hu[::8, ::8] = 60  # vessels everywhere, too thin to keep a nodule away
+    shams = [t for t in put(replace(ground, hu=hu), [nodule("a", 4)]).targets if t.kind == "sham"]
+    assert [sham.groups["seam"] for sham in shams] == ["crossed"]
 
 
 def test_the_same_case_is_composed_alike(ground: Ground, composed: ComposedScan) -> None:

@@ -124,7 +124,15 @@ def test_shams_are_compared_with_the_same_lungs_plain_marks() -> None:
     """Marks lie every 10 mm; half the controls lie on one."""
     controls = np.array([(0.0, 1.0, 0.0), (10.0, 0.0, 1.0), (5.0, 0.0, 0.0), (15.0, 0.0, 0.0)])
     shams = [
-        target(f"s{n}", 0.3 if n < 3 else 0.0, "sham", controls=controls, reach=2.0, subject=f"p{n}")
+        target(
+            f"s{n}",
+            0.3 if n < 3 else 0.0,
+            "sham",
+            controls=controls,
+            reach=2.0,
+            subject=f"p{n}",
+            groups={"seam": "crossed" if n < 2 else "clean"},
+        )
         for n in range(4)
     ]
     found = [plain("a", [], [0.5] * 3), composed("a", shams)]
@@ -132,3 +140,6 @@ def test_shams_are_compared_with_the_same_lungs_plain_marks() -> None:
     figure = figures(cases, METRICS, confidence=0.95)["shams_marked"]
     assert figure.value == pytest.approx(3 / 2) and figure.cases == 4
     assert figure.low < 1 < figure.high
+    clean = figures(cases, METRICS, confidence=0.95)["clean_shams_marked"]
+    assert clean.value == pytest.approx(1 / 1) and clean.cases == 2
+    assert not any(case.groups for case in cases)
