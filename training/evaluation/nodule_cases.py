@@ -22,7 +22,8 @@ from imaging.images import Mask, SliceSource, Volume
 from imaging.study import SeriesInfo
 from models.spec import VolumeInput
 from training.cohort.members import Member
-from training.evaluation.detection_cases import Shelf, density_group, size_group
+from training.evaluation.detection_cases import Shelf
+from training.evaluation.detection_targets import density_group, size_group
 from training.insertion.ground import READERS_NEEDED, Ground
 from training.insertion.load import KnownNodule
 from training.insertion.piece import Piece
