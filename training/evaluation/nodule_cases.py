@@ -1,9 +1,9 @@
 """What the segmentation of one nodule is read on: the boxes with other lungs round them, and whole scans.
 
 **Surroundings.** A box shows 10 mm beside the nodule and at most one slice past it. The field of view reaches
-farther, and nothing may tell it the box's extent; so the box is put, on its own voxels, into the lung of a scan of its
-own fold (`training.insertion.surround`), which the network that answers hasn't seen either. What no reader saw isn't
-known: past the box the nodule ends, also where its true end is a faint slice more.
+farther, and nothing may tell it the box's extent; so the box is put, on its own voxels, into the lung of a scan of
+its own fold (`training.insertion.surround`), which the network that answers hasn't seen either. What no reader saw
+isn't known: past the box the nodule ends, also where its true end is a faint slice more.
 """
 
 from __future__ import annotations
