@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -179,7 +180,7 @@ def make_report(
         found = {m.name: difference(ours, theirs, m.name, resamples) for m in evaluator.metrics if m.against_baseline}
         baseline = Baseline(name=baseline_name, cases=theirs, figures=sums(theirs), differences=found)
     curves = evaluator.curves(scored.model)
-    if curves and pictures:
+    if curves and pictures and find_spec("matplotlib"):  # it comes with the extra train
         from training.evaluation.froc import draw_froc  # noqa: PLC0415  loads matplotlib
 
         pictures.folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,6 @@ from training.evaluation.detection import Classical, DetectionEvaluator, Marked
 from training.evaluation.detection_cases import PlainScan
 from training.evaluation.detection_targets import natural_targets
 from training.evaluation.evaluator import evaluator_for
-from training.evaluation.froc import draw_froc
 from training.evaluation.report import Curve
 from training.lidc.scans import NoduleTruth, ScanTruth
 
@@ -106,6 +105,9 @@ def test_the_curve_is_drawn(tmp_path: Path) -> None:
     curve = Curve(
         name="inserted", x="false marks per scan", y="share found", points=((0.0, 0.1), (0.125, 0.5), (8, 1))
     )
+    pytest.importorskip("matplotlib", reason="mlflow is not installed, and matplotlib comes with it")
+    from training.evaluation.froc import draw_froc
+
     draw_froc([curve], tmp_path / "froc.png")
     with Image.open(tmp_path / "froc.png") as image:
         assert min(image.size) > 500
