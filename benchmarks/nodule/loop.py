@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120
 LOOK_SECONDS = 0.05
 ENDED = (StudyState.CONFIRMED, StudyState.PARKED, StudyState.FAILED, StudyState.NOT_READ)
-WITHIN = ("decode", "volume", "lungs", "detection", "second look", "segmentation", "measurement", "follow-up")
+WITHIN = ("decode", "volume", "lungs", "find", "measure", "compare")
 """Stages inside the worker's first step, in their order; what it spends beside them is its rest."""
 
 

@@ -35,7 +35,7 @@ def confirmed() -> StudyStatus:
         1, "k", "1.2", "lung_nodule", "archive", DeliveryState.CONFIRMED, after(31), 1, None, "", after(32),
         after(34), "commitment", 0.5, 2.0,
     )  # fmt: skip
-    timings = {"read": 3.0, "lungs": 4.0, "decode": 2.0, "detection": 8.0, "write": 1.5}
+    timings = {"read": 3.0, "lungs": 4.0, "decode": 2.0, "find": 8.0, "write": 1.5}
     reading = PipelineStatus(
         "k", "1.2", "lung_nodule", "1", "detector", "7", "read", None, None, 2, "1.2.3", False, None, after(10),
         after(11), after(31), 1, timings, (), (delivery,),
@@ -51,7 +51,7 @@ def test_the_stages_follow_each_other_and_add_up(confirmed: StudyStatus) -> None
     way = way_of(confirmed, "network", {"worker 1": 900.0})
     assert way.whole == 30.0
     assert list(way.seconds) == [
-        "receive", "complete", "queue", "decode", "lungs", "detection", "read, the rest", "write", "keep and record",
+        "receive", "complete", "queue", "decode", "lungs", "find", "read, the rest", "write", "keep and record",
         "send", "confirm",
     ]  # fmt: skip
     assert way.seconds["keep and record"] == pytest.approx(1.5)
@@ -65,7 +65,7 @@ def test_the_table_has_every_stage_the_ratio_and_the_memory(confirmed: StudyStat
     lines = report("lidc-0314", {"machine": "2 cores"}, [ours, theirs, ours, theirs])
     assert "| seconds | network | baseline |" in lines
     assert "| lungs | 4.0 | 3.0 |" in lines
-    assert "| detection | 8.0 |  |" in lines
+    assert "| find | 8.0 |  |" in lines
     assert "| **last C-STORE to confirmed** | 30.0 (30.0–30.0) | 15.0 (15.0–15.0) |" in lines
     assert "| ÷ baseline, same repetition | 2.00 (2.00–2.00) | 1.00 (1.00–1.00) |" in lines
     assert "| worker | 900 | 400 |" in lines
