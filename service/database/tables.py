@@ -129,7 +129,7 @@ readings = Table(
     Column("starts", Integer, nullable=False, default=0),  # how often a worker began to read it
     Column("attempt", Integer, nullable=False, default=0),  # part of the workflow id
     Column("findings", Integer),
-    Column("timings", JSON),  # seconds by stage: decode, volume, read, write
+    Column("timings", JSON),  # seconds by stage
     Index("readings_study", "study_instance_uid"),
     Index("readings_state", "state"),
 )
