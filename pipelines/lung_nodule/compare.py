@@ -21,7 +21,7 @@ from pipelines.lung_nodule.guidelines.coded import lung_rads_category
 from pipelines.lung_nodule.guidelines.facts import Change, Comparison
 from pipelines.lung_nodule.guidelines.growth import Measured
 from pipelines.lung_nodule.lungs import find_lungs
-from pipelines.lung_nodule.nodule import Mark, Nodule, Way
+from pipelines.lung_nodule.nodule import Mark, Nodule, Way, distinct
 
 _SAME_MM = 5.0  # a mark so near to an earlier finding is on it, or within half its long axis
 
@@ -139,6 +139,9 @@ class _Comparison:
                 nodule = self.way.measure(now.shown.volume, now.faint[index - len(now.nodules)])
                 if nodule is None:
                     notes.append(f"{self._name(marks[one.then], said.get(one.then))} is seen now, but not measured.")
+                    continue
+                if len(distinct([*nodules, nodule])) == len(nodules):
+                    notes.append(f"{self._name(marks[one.then], said.get(one.then))} is part of another one now.")
                     continue
                 nodules.append(nodule)
                 index = len(nodules) - 1

@@ -20,7 +20,7 @@ from pipelines.lung_nodule.guidelines.facts import Examination
 from pipelines.lung_nodule.judge import judge
 from pipelines.lung_nodule.locate import locate
 from pipelines.lung_nodule.lungs import Lungs, find_lungs
-from pipelines.lung_nodule.nodule import Nodule, Way
+from pipelines.lung_nodule.nodule import Nodule, Way, distinct
 from pipelines.lung_nodule.told import examination_of, order_of
 
 LUNG_WINDOW = (-600.0, 1500.0)
@@ -65,7 +65,8 @@ def interpret(
     with stage("find"):
         marks = way.find(volume, lungs)
     with stage("measure"):
-        every = [nodule for mark in marks if mark.reported and (nodule := way.measure(volume, mark)) is not None]
+        outlined = (way.measure(volume, mark) for mark in marks if mark.reported)
+        every = distinct(nodule for nodule in outlined if nodule is not None)
     shown = every[: rules.max_findings]
     faint = [mark for mark in marks if not mark.reported]
     present = Present(Shown(volume, lungs), shown, faint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,6 +76,28 @@ class Nodule:
         """Diameter of the ball of its volume, mm."""
         volume = self.facts.volume_mm3 if self.facts.volume_mm3 is not None else self.mask.volume
         return float(np.cbrt(6 / np.pi * volume))
+
+
+def distinct(nodules: Iterable[Nodule]) -> list[Nodule]:
+    """Each nodule once: several marks on one large nodule outline the same; the first one stays."""
+    kept: list[Nodule] = []
+    for nodule in nodules:
+        if not any(_same(nodule.mask, other.mask) for other in kept):
+            kept.append(nodule)
+    return kept
+
+
+def _same(one: Mask, other: Mask) -> bool:
+    """Whether two masks on one grid share half of the smaller one or more."""
+    low = np.maximum(one.offset, other.offset)
+    high = np.minimum(np.add(one.offset, one.array.shape), np.add(other.offset, other.array.shape))
+    if (low >= high).any():
+        return False
+    parts = [
+        m.array[tuple(slice(a - o, b - o) for a, b, o in zip(low, high, m.offset, strict=True))] for m in (one, other)
+    ]
+    shared = np.count_nonzero(parts[0] & parts[1])
+    return bool(2 * shared >= min(np.count_nonzero(m.array) for m in (one, other)))
 
 
 class Way(Protocol):

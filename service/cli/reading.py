@@ -87,7 +87,7 @@ def page(result: OfflineResult) -> RenderableType:
     from service.cli.text import COLOURS, facts, found, seconds
 
     reading = result.reading
-    model = f"{reading.model.name} {reading.model.version}"
+    model = ", ".join(f"{one.name} {one.version}" for one in reading.model.each)
     if reading.reason is not None:
         word, explained = result.status.value.upper(), result.reason
     else:
