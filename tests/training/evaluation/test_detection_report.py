@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,8 @@ def test_a_report_of_folds_with_its_baseline_its_curve_and_its_card(
     assert report.baseline.figures["inserted_chosen"].value == 1
     assert report.figures["false_marks_chosen"].value == 0  # chosen on the other fold: 0.7
     assert {(s.criterion, s.group) for s in report.subgroups} == {("place", "open lung"), ("place", "at the wall")}
-    assert (tmp_path / "pictures" / "curves.png").is_file() and len(report.curves) == 3
+    assert len(report.curves) == 3
+    assert (tmp_path / "pictures" / "curves.png").is_file() == bool(find_spec("matplotlib"))  # of the extra train
     assert report.created <= datetime.now(UTC) and not report.failures
     lines = figures_block(report).splitlines()
     assert any(line.startswith("| Inserted nodules found at 1 false mark per scan | 1.000") for line in lines)
