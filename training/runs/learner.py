@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_FAST_ORDER = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""By how many axes an array has."""
+
+
 class Learner:
     """Network, optimiser, scaler and mean.
 
@@ -30,8 +34,7 @@ class Learner:
         self, task: Task, network: nn.Module, configuration: TrainingConfiguration, device: torch.device
     ) -> None:
         self._task, self._rules, self.device = task, configuration, device
-        # the faster order for volumes; other weights stay as they are
-        self._network = network.to(device, memory_format=torch.channels_last_3d)
+        self._network = _in_fast_order(network.to(device))
         rules = configuration.optimiser
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=rules.learning_rate, weight_decay=rules.weight_decay
@@ -106,7 +109,7 @@ class Learner:
         return loss
 
     def _moved(self, tensor: Tensor) -> Tensor:
-        form = torch.channels_last_3d if tensor.ndim == 5 else torch.preserve_format
+        form = _FAST_ORDER.get(tensor.ndim, torch.preserve_format)
         return tensor.to(self.device, non_blocking=True, memory_format=form)
 
     def _take_mean(self) -> None:
@@ -116,6 +119,14 @@ class Learner:
             mean.lerp_(now, 1 - decay)
         for mean, now in zip(self._mean.buffers(), self._network.buffers(), strict=True):
             mean.copy_(now)
+
+
+def _in_fast_order(network: nn.Module) -> nn.Module:
+    """``network`` with its weights in the memory order that slices or volumes are faster in; others stay."""
+    for weight in network.parameters():
+        if weight.ndim in _FAST_ORDER:
+            weight.data = weight.data.to(memory_format=_FAST_ORDER[weight.ndim])
+    return network
 
 
 def precision(device: torch.device, *, mixed: bool | None) -> torch.dtype:

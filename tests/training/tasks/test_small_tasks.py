@@ -18,6 +18,9 @@ from models.store import SHIPPED  # noqa: E402
 from training.export.onnx_file import taken, to_onnx  # noqa: E402
 from training.export.parity import check_parity  # noqa: E402
 from training.lung_cases import Patch, Rated  # noqa: E402
+from training.runs.configuration import TrainingConfiguration  # noqa: E402
+from training.runs.learner import Learner  # noqa: E402
+from training.tasks.build import build_task  # noqa: E402
 from training.tasks.patches import PatchTask, turned  # noqa: E402
 from training.tasks.rating import RatingTask, drawn  # noqa: E402
 from training.tasks.settings import PatchSettings, RatingSettings  # noqa: E402
@@ -168,3 +171,19 @@ def test_a_description_that_does_not_fit_is_refused() -> None:
         PatchTask(spec_of("lung_nodule_suspicion"), STILL)
     with pytest.raises(ConfigurationError, match="no model of readers' rating"):
         RatingTask(spec_of("lung_nodule_slice_suspicion"), RATING)
+
+
+def test_the_loop_takes_networks_on_slices_and_on_rows() -> None:
+    """Weights of two, three or no axes of space go into the fast order each has, and a step moves them."""
+    common = {"cohort": "toy", "epochs": 1, "batch_size": 2, "optimiser": {"learning_rate": 0.01}, "average": 0.9}
+    for name, settings, item in (
+        ("lung_nodule_candidate_classifier", STILL, patch(0)),
+        ("lung_nodule_suspicion", RATING, nodule(0)),
+    ):
+        rules = TrainingConfiguration.model_validate({**common, "task": settings.model_dump()})
+        task = build_task(spec_of(name), rules)
+        learner = Learner(task, task.network(0), rules, torch.device("cpu"))
+        samples = [task.sample(item, np.random.default_rng(n)) for n in range(2)]
+        before = [weight.clone() for weight in learner.judged.parameters()]
+        learner.step({key: torch.stack([s[key] for s in samples]) for key in samples[0]}, 0.0, 0)
+        assert any(not torch.equal(a, b) for a, b in zip(before, learner.judged.parameters(), strict=True))
