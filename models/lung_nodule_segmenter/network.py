@@ -5,78 +5,39 @@ Imported where models are trained and exported, never where they serve.
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from models.lung_nodule_detector.network import WIDTHS, HalfGrid
 from models.spec import ModelSpec
 
-WIDTHS = (24, 48, 96)
-"""Channels at 2, 4 and 8 times the input's spacing."""
 FINE = 8
 """Channels at the input's own spacing."""
 _PRIOR = 0.02
 """What every output says at the start (Lin et al. 2017, arXiv:1708.02002): most of the field of view is no nodule."""
 
 
-class Block(nn.Module):
-    """Two 3³ convolutions with batch normalisation beside a short cut (He et al. 2016, arXiv:1512.03385)."""
-
-    def __init__(self, inward: int, outward: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv3d(inward, outward, 3, padding=1, bias=False),
-            nn.BatchNorm3d(outward),
-            nn.ReLU(),
-            nn.Conv3d(outward, outward, 3, padding=1, bias=False),
-            nn.BatchNorm3d(outward),
-        )
-        self.short_cut = nn.Identity() if inward == outward else nn.Conv3d(inward, outward, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        out: Tensor = functional.relu(self.body(image) + self.short_cut(image))
-        return out
-
-
-class SharpUNet(nn.Module):
+class SharpUNet(HalfGrid):
     """[batch, channel, slice, row, column] float32 to scores (before the sigmoid) of the same space, of one size.
 
-    The nodule that is meant lies in the middle: the network is told how far from it each voxel is. Eight voxels are
-    eight channels inside (space to depth), so most convolutions run on an eighth of the voxels. One on the input's
-    own grid sees image and answer together and sets the border.
+    The nodule that is meant lies in the middle: the network is told how far from it each voxel is. A convolution on
+    the input's own grid sees image and answer together and sets the border.
     """
 
     away: Tensor
 
     def __init__(self, inward: int, outward: int, patch: tuple[int, int, int]) -> None:
-        super().__init__()
-        widths, fine = WIDTHS, FINE
+        super().__init__(inward + 1)
         self.register_buffer("away", _from_middle(patch), persistent=False)
-        self.stem = nn.Conv3d(inward + 1, widths[0], 2, stride=2)
-        self.down = nn.ModuleList(Block(w, w) for w in widths)
-        self.shrink = nn.ModuleList(nn.Conv3d(a, b, 2, stride=2) for a, b in itertools.pairwise(widths))
-        self.grow = nn.ModuleList(nn.ConvTranspose3d(b, a, 2, stride=2) for a, b in itertools.pairwise(widths))
-        self.merge = nn.ModuleList(Block(w, w) for w in widths[:-1])
-        self.whole = nn.ConvTranspose3d(widths[0], fine, 2, stride=2)
+        self.whole = nn.ConvTranspose3d(WIDTHS[0], FINE, 2, stride=2)
         self.sharpen = nn.Sequential(
-            nn.Conv3d(fine + inward, fine, 3, padding=1, bias=False), nn.BatchNorm3d(fine), nn.ReLU()
+            nn.Conv3d(FINE + inward, FINE, 3, padding=1, bias=False), nn.BatchNorm3d(FINE), nn.ReLU()
         )
-        self.head = nn.Conv3d(fine, outward, 1)
+        self.head = nn.Conv3d(FINE, outward, 1)
 
     def forward(self, image: Tensor) -> Tensor:
         away = self.away.to(image.dtype).expand(image.shape[0], -1, -1, -1, -1)
-        now = self.stem(torch.cat([image, away], dim=1))
-        levels = []
-        for level, block in enumerate(self.down):
-            now = block(now)
-            if level < len(self.shrink):
-                levels.append(now)
-                now = self.shrink[level](now)
-        for level in reversed(range(len(self.grow))):
-            now = self.merge[level](self.grow[level](now) + levels[level])
-        whole = self.whole(now)
+        whole = self.whole(self.half(torch.cat([image, away], dim=1)))
         scores: Tensor = self.head(whole + self.sharpen(torch.cat([whole, image], dim=1)))
         return scores
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from imaging.errors import ModelFailure
 from imaging.files import replace
 from imaging.pipeline import Answer, Prediction, Wanted
 from imaging.reading import ModelIdentity
@@ -30,8 +31,8 @@ class BrightPart:
         replace(path, b"")
 
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        """It has no other way than `slide`."""
-        raise NotImplementedError
+        """ModelFailure: it answers by `slide` only."""
+        raise ModelFailure("the bright part is found in an image, not in named arrays")
 
     def slide(
         self,
